@@ -1,0 +1,120 @@
+// Package engine is the contract of what makes a State real, and the suite that
+// every engine passes (enginetest).
+package engine
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/landfall-edge/landfall/internal/model"
+	"github.com/landfall-edge/landfall/internal/plan"
+)
+
+// Engine makes a State real. Its law: after Apply(want) without error, Observe
+// returns want.
+type Engine interface {
+	// Observe returns what is served now. It asks the machine only when what the
+	// engine remembers may no longer hold (at the start, after a failure, after
+	// Distrust), and is cheap otherwise.
+	Observe(ctx context.Context) (model.State, error)
+	// Apply makes want real; p is the difference to what Observe returned. It
+	// returns when clients see the change. A *RefusedError names the objects
+	// whose configuration the engine does not accept; nothing is changed then.
+	Apply(ctx context.Context, want model.State, p plan.Plan) (Applied, error)
+}
+
+// Way is how a change was made.
+type Way string
+
+// The ways, cheapest first.
+const (
+	Nothing Way = "nothing" // nothing differed
+	Runtime Way = "runtime" // without a new configuration being loaded
+	Reload  Way = "reload"  // hitless
+	Start   Way = "start"   // the engine was not running
+)
+
+// Applied is what Apply did.
+type Applied struct {
+	Way Way `json:"way"`
+	// Cause says why Runtime was not enough, in words for people.
+	Cause string        `json:"cause,omitempty"`
+	Took  time.Duration `json:"took"`
+}
+
+// RefusedError is returned by Apply when the engine does not accept what was
+// rendered for some objects. Everything else could be served without them.
+type RefusedError struct {
+	Objects []Refused
+}
+
+// Refused is one object that the engine does not accept.
+type Refused struct {
+	Name    string // of a Listener, Route, Backend or Probe
+	Message string // the engine's own words
+}
+
+func (e *RefusedError) Error() string {
+	if len(e.Objects) == 0 {
+		return "configuration refused"
+	}
+	return "configuration of " + e.Objects[0].Name + " refused: " + e.Objects[0].Message
+}
+
+// Monitor is an Engine that knows how what it serves is doing.
+type Monitor interface {
+	// Run watches until ctx ends and calls changed when Health would show
+	// something new or the engine itself died.
+	Run(ctx context.Context, changed func()) error
+	// Health of the probes by name, from memory.
+	Health() map[string]model.ProbeHealth
+	// Stats asks the engine, for people and metrics.
+	Stats(ctx context.Context) (Stats, error)
+}
+
+// Stats is how an engine is doing.
+type Stats struct {
+	Name    string `json:"name"` // "haproxy"
+	Version string `json:"version"`
+	// Reloads since the engine was started.
+	Reloads int `json:"reloads"`
+	// Workers that live, the newest first.
+	Workers []Worker `json:"workers"`
+	// Backends by name, then endpoints by address.
+	Backends map[string]map[netip.AddrPort]EndpointStats `json:"-"`
+	// Listeners by name: whether the port is open.
+	Listeners map[string]bool `json:"-"`
+}
+
+// Worker is one process of an engine; an old one only finishes its connections.
+type Worker struct {
+	PID         int  `json:"pid"`
+	Old         bool `json:"old,omitempty"`
+	Connections int  `json:"connections"`
+}
+
+// EndpointStats is how one endpoint is doing.
+type EndpointStats struct {
+	// Health is "up", "down", "drain" or "unchecked".
+	Health   string `json:"health"`
+	Sessions int64  `json:"sessions"` // current
+	Requests int64  `json:"requests"` // HTTP requests, or connections; total since the worker started
+}
+
+// PortFinder is an Engine that can tell which ports others hold on this machine.
+type PortFinder interface {
+	// Held returns, of these listeners' ports, those that something other than
+	// this engine's own listeners holds, with its owner.
+	Held(ctx context.Context, listeners []*model.Listener) ([]model.Held, error)
+}
+
+// Stopper is an Engine that can be ended together with what it serves.
+type Stopper interface {
+	// Stop ends the engine's processes. With drain, listeners close at once and
+	// requests in flight are finished first, until ctx ends.
+	Stop(ctx context.Context, drain bool) error
+	// Cleanup removes what the engine left on the machine, outside and inside its
+	// folders. The engine must be stopped.
+	Cleanup(ctx context.Context) error
+}
