@@ -1,0 +1,34 @@
+package spec
+
+// The defaults of a file that says nothing else.
+const (
+	defaultStateDir      = "/var/lib/landfall"
+	defaultVIP           = "main"
+	defaultManifests     = "/etc/landfall/manifests"
+	defaultBinary        = "haproxy"
+	defaultSpareBackends = 64
+	defaultSocket        = "/run/landfall/admin.sock"
+	defaultListen        = "127.0.0.1:9180"
+	defaultBalance       = "roundrobin"
+	defaultProbePort     = 10256
+	defaultProbePath     = "/healthz"
+)
+
+func defaults() *Edge {
+	return &Edge{
+		VIPs:     []VIP{{Name: defaultVIP}},
+		StateDir: defaultStateDir,
+		HTTP:     Front{Port: 80},
+		HTTPS:    Front{Port: 443},
+		HAProxy:  HAProxy{Binary: defaultBinary, SpareBackends: defaultSpareBackends},
+		Admin:    Admin{Socket: defaultSocket, Listen: defaultListen},
+	}
+}
+
+func defaultObjects(reach Reach) Objects {
+	return Objects{
+		Expose: ExposeMarked,
+		Reach:  reach,
+		Probe:  &Probe{Port: defaultProbePort, Path: defaultProbePath},
+	}
+}
