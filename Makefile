@@ -1,0 +1,99 @@
+# Landfall. On a fresh Debian 12 or 13, or Ubuntu 24.04 or newer, with Go:
+#
+#   make demo    see it work
+#   make test    install what is missing, and prove that it works
+#
+# No package is listed here: what a target needs is found in the code.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Where downloads and built tools are kept, by version.
+LANDFALL_CACHE ?= $(CURDIR)/.cache
+export LANDFALL_CACHE := $(abspath $(LANDFALL_CACHE))
+
+# An ordinary user's PATH on Debian lacks the folder that HAProxy is in.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+
+# A test whose dependency is named here fails without it, instead of being skipped.
+LANDFALL_TEST_REQUIRE ?= haproxy,apiserver$(if $(filter 0,$(shell id -u)),$(comma)root)
+export LANDFALL_TEST_REQUIRE
+comma := ,
+
+VERSION ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),dev)
+FUZZTIME ?= 60s
+BENCH ?= .
+TESTFLAGS ?=
+ARGS ?=
+
+# folders PATTERN: the folders whose tests hold a line like it.
+folders = $(sort $(dir $(shell grep -rlE --include='*_test.go' --exclude-dir=.cache '$(1)' .)))
+# Packages that start goroutines or guard something from them.
+concurrent = $(sort $(dir $(shell grep -rlE --include='*.go' --exclude='*_test.go' --exclude-dir=.cache \
+	'^\s+go (func|[a-zA-Z_.]+)\(|"sync(/atomic)?"$$|sync/errgroup"$$' .)))
+# Lines about packages without tests tell nobody anything.
+brief = sed -u '/\[no test files\]$$/d'
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: go
+go:
+	@hack/check-go
+
+.PHONY: build
+build: go ## build bin/landfall, static
+	CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/landfall ./cmd/landfall
+
+.PHONY: demo
+demo: go ## show it on this machine, with no cluster: make demo ARGS="--help"
+	@hack/need haproxy
+	@$(MAKE) build
+	@exec bin/landfall demo $(ARGS)
+
+.PHONY: test-deps
+test-deps: go ## install and build what the tests run: HAProxy, kube-apiserver, etcd
+	@hack/need haproxy gcc
+	@hack/build-kubernetes >/dev/null
+
+.PHONY: test
+test: test-deps lint ## install what is missing and run every test
+	@hack/fuzz 3s
+	@$(MAKE) race
+	go test -vet=off $(TESTFLAGS) ./... 2>&1 | $(brief)
+
+.PHONY: race
+race: test-deps ## test the packages that use goroutines under the race detector
+	go test -vet=off -race $(TESTFLAGS) $(concurrent) 2>&1 | $(brief)
+
+.PHONY: fuzz
+fuzz: go ## run each fuzz target for long: make fuzz FUZZTIME=10m
+	@hack/fuzz $(FUZZTIME)
+
+.PHONY: bench
+bench: test-deps ## run the Go benchmarks: make bench BENCH=Diff
+	go test -vet=off -run '^$$' -bench '$(BENCH)' -benchmem $(call folders,^func Benchmark)
+
+.PHONY: golden
+golden: test-deps ## rewrite the expected results in testdata; review the diff
+	go test -vet=off $(call folders,flag\.Bool\("update") -update
+
+.PHONY: docs
+docs: go ## regenerate what is generated below docs (every go:generate line)
+	go generate ./...
+
+.PHONY: lint
+lint: go ## look for mistakes and for breaks of the style
+	@go vet ./...
+	@hack/golangci-lint run
+
+.PHONY: fmt
+fmt: go ## format every Go file
+	@hack/golangci-lint fmt
+
+.PHONY: clean
+clean: ## remove what was built; with CACHE=1 the kept tools too
+	rm -rf bin dist $(if $(filter 1,$(CACHE)),.cache)
