@@ -27,7 +27,7 @@ type Edge struct {
 	// speaks HTTP, or empty.
 	DefaultBackend string `json:"defaultBackend,omitempty"`
 	// Sources in order of precedence; each has exactly one kind.
-	Sources []Source `json:"sources"`
+	Sources []Source `json:"sources,omitempty"`
 	HAProxy HAProxy  `json:"haproxy"`
 	Admin   Admin    `json:"admin"`
 }
@@ -37,7 +37,7 @@ type VIP struct {
 	Name string `json:"name"`
 	// Addresses in the order of the file; none means every address of the machine,
 	// which only a VIP that is alone may be.
-	Addresses []netip.Addr `json:"addresses"`
+	Addresses []netip.Addr `json:"addresses,omitempty"`
 }
 
 // Front is a port that clients connect to.
