@@ -75,7 +75,7 @@ func environment(t testing.TB, dir string, found programs) *envtest.Environment 
 	// Named here because a folder of envtest's own is lost with every Stop, and
 	// the certificates with it.
 	api.CertDir = certs
-	api.SecureServing.Address, api.SecureServing.Port = "127.0.0.1", strconv.Itoa(holdPort(t))
+	api.Address, api.Port = "127.0.0.1", strconv.Itoa(holdPort(t))
 	// By default it advertises the address of the default route, which a network
 	// namespace need not have, and keeps an Endpoints object with it.
 	api.Configure().
