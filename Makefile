@@ -32,7 +32,7 @@ ARGS ?=
 folders = $(sort $(dir $(shell grep -rlE --include='*_test.go' --exclude-dir=.cache '$(1)' .)))
 # Packages that start goroutines or guard something from them.
 concurrent = $(sort $(dir $(shell grep -rlE --include='*.go' --exclude='*_test.go' --exclude-dir=.cache \
-	'^\s+go (func|[a-zA-Z_.]+)\(|"sync(/atomic)?"$$|sync/errgroup"$$' .)))
+	'^\s+go [a-z]|"sync"$$|"sync/atomic"$$|sync/errgroup"$$' .)))
 # Lines about packages without tests tell nobody anything.
 brief = sed -u '/\[no test files\]$$/d'
 
@@ -79,7 +79,7 @@ bench: test-deps ## run the Go benchmarks: make bench BENCH=Diff
 
 .PHONY: golden
 golden: test-deps ## rewrite the expected results in testdata; review the diff
-	go test -vet=off $(call folders,flag\.Bool\("update") -update
+	go test -vet=off $(call folders,flag\.Bool.*"update"$(comma)) -update
 
 .PHONY: docs
 docs: go ## regenerate what is generated below docs (every go:generate line)
