@@ -53,6 +53,18 @@ type RefusedError struct {
 type Refused struct {
 	Name    string // of a Listener, Route, Backend or Probe
 	Message string // the engine's own words
+	Cause   error  // what lies behind it, where a caller branches; may be nil
+}
+
+// Unwrap gives the causes.
+func (e *RefusedError) Unwrap() []error {
+	var causes []error
+	for _, o := range e.Objects {
+		if o.Cause != nil {
+			causes = append(causes, o.Cause)
+		}
+	}
+	return causes
 }
 
 func (e *RefusedError) Error() string {
@@ -100,6 +112,25 @@ type EndpointStats struct {
 	Health   string `json:"health"`
 	Sessions int64  `json:"sessions"` // current
 	Requests int64  `json:"requests"` // HTTP requests, or connections; total since the worker started
+}
+
+// Finder is an Engine that has findings of its own, about no object of a source.
+type Finder interface {
+	Findings() []model.Finding
+}
+
+// Unsettled is an Engine that may have to act although the State is the same: its
+// own settings changed, or what it drives came up without them.
+type Unsettled interface {
+	// Unsettled says why Apply should be called; empty means it need not be. It is
+	// asked after Observe.
+	Unsettled() string
+}
+
+// Metrician is an Engine with metrics of its own.
+type Metrician interface {
+	// Metrics in Prometheus' text format (version 0.0.4).
+	Metrics(ctx context.Context) ([]byte, error)
 }
 
 // PortFinder is an Engine that can tell which ports others hold on this machine.

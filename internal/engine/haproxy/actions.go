@@ -1,0 +1,348 @@
+package haproxy
+
+import (
+	"cmp"
+	"fmt"
+	"hash/fnv"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/landfall-edge/landfall/internal/model"
+	"github.com/landfall-edge/landfall/internal/plan"
+)
+
+// loaded is what a worker has loaded that only a reload can change: the shape of
+// each section, by the model's name. What the model no longer wants stays in it
+// until the next reload, so that it can come back at run time.
+type loaded struct {
+	Global    string            `json:"global"`
+	Listeners map[string]string `json:"listeners"`
+	Backends  map[string]string `json:"backends"`
+	Probes    map[string]string `json:"probes"` // probe -> its path
+}
+
+// shape is a fingerprint of a section's text.
+func shape(text string) string {
+	h := fnv.New64a()
+	h.Write([]byte(text))
+	return strconv.FormatUint(h.Sum64(), 36)
+}
+
+// shapes are what a worker has after it loaded s.
+func (r renderer) shapes(s model.State, global string) loaded {
+	l := loaded{
+		Global:    global,
+		Listeners: make(map[string]string, len(s.Listeners)),
+		Backends:  make(map[string]string, len(s.Backends)),
+		Probes:    make(map[string]string, len(s.Probes)),
+	}
+	tcp := tcpRoutes(s)
+	for _, x := range s.Listeners {
+		l.Listeners[x.Name] = r.listenerShape(x, tcp[x.Name])
+	}
+	for _, x := range s.Backends {
+		l.Backends[x.Name] = shape(backendShape(x))
+	}
+	for _, x := range s.Probes {
+		l.Probes[x.Name] = x.Path
+	}
+	return l
+}
+
+func (r renderer) listenerShape(l *model.Listener, route *model.Route) string {
+	return shape(r.listener(l, route))
+}
+
+// tcpRoutes finds the only route of each TCP listener.
+func tcpRoutes(s model.State) map[string]*model.Route {
+	routes := map[string]*model.Route{}
+	tcp := map[string]bool{}
+	for _, l := range s.Listeners {
+		if l.Protocol == model.TCP {
+			tcp[l.Name] = true
+		}
+	}
+	if len(tcp) == 0 {
+		return routes
+	}
+	for _, r := range s.Routes {
+		if tcp[r.Listener] {
+			routes[r.Listener] = r
+		}
+	}
+	return routes
+}
+
+// reloadCause says why the plan needs a reload, in words for people; empty means
+// that the runtime API can do all of it.
+func (r renderer) reloadCause(l loaded, want model.State, p plan.Plan) string {
+	for _, s := range p.Listeners {
+		switch {
+		case s.Want == nil:
+			return fmt.Sprintf("port %d closed", s.Have.Port)
+		case s.Have == nil:
+			return fmt.Sprintf("new port %d", s.Want.Port)
+		}
+	}
+	var tcp map[string]*model.Route
+	for _, s := range p.Listeners {
+		if tcp == nil {
+			tcp = tcpRoutes(want)
+		}
+		if l.Listeners[s.Want.Name] != r.listenerShape(s.Want, tcp[s.Want.Name]) {
+			return fmt.Sprintf("port %d changed", s.Want.Port)
+		}
+	}
+	for _, s := range p.Routes {
+		if cause := routeCause(want, s); cause != "" {
+			return cause
+		}
+	}
+	for _, s := range p.Backends {
+		if s.Want == nil {
+			continue
+		}
+		switch have, ok := l.Backends[s.Want.Name]; {
+		case !ok:
+			return "new backend " + s.Want.Origin.String()
+		case have != shape(backendShape(s.Want)):
+			return "options of backend " + s.Want.Origin.String() + " changed"
+		}
+	}
+	for _, s := range p.Probes {
+		if s.Want == nil {
+			continue
+		}
+		if path, ok := l.Probes[s.Want.Name]; !ok || path != s.Want.Path {
+			return "new node " + s.Want.Origin.String()
+		}
+	}
+	return ""
+}
+
+// routeCause is the cause for a reload in a route: those of HTTP listeners are
+// map entries, those of TCP listeners are part of the frontend.
+func routeCause(want model.State, s plan.Step[model.Route]) string {
+	r := cmp.Or(s.Want, s.Have)
+	i, ok := slices.BinarySearchFunc(want.Listeners, r.Listener, func(l *model.Listener, name string) int {
+		return cmp.Compare(l.Name, name)
+	})
+	if ok && want.Listeners[i].Protocol == model.TCP {
+		return fmt.Sprintf("port %d goes to another backend", want.Listeners[i].Port)
+	}
+	return ""
+}
+
+// zombie is a server that left but could not be deleted yet: it finishes its
+// connections in maintenance.
+type zombie struct {
+	name string
+	args string // empty: unknown
+}
+
+// names remembers what HAProxy calls endpoints whose server is not named
+// serverName(address), and which servers are on their way out.
+type names struct {
+	other   map[string]map[netip.AddrPort]string // backend -> address -> server
+	zombies map[string][]zombie                  // backend ->
+}
+
+func newNames() names {
+	return names{other: map[string]map[netip.AddrPort]string{}, zombies: map[string][]zombie{}}
+}
+
+func (n names) of(backend string, a netip.AddrPort) string {
+	if s, ok := n.other[backend][a]; ok {
+		return s
+	}
+	return serverName(a)
+}
+
+func (n names) set(backend string, a netip.AddrPort, name string) {
+	if name == serverName(a) {
+		if n.other[backend] != nil {
+			delete(n.other[backend], a)
+		}
+		return
+	}
+	if n.other[backend] == nil {
+		n.other[backend] = map[netip.AddrPort]string{}
+	}
+	n.other[backend][a] = name
+}
+
+// runtimeCommands are what turns have into want without a reload. They update
+// names as if all of them succeed.
+func (r renderer) runtimeCommands(p plan.Plan, n names) []command {
+	var cs []command
+	for _, s := range p.Probes {
+		if s.Want != nil {
+			addr, port := r.settings.checkAddress(s.Want)
+			cs = append(cs, command{text: fmt.Sprintf("set server %s/%s check-addr %s port %d",
+				probeBackend(s.Want), encode(s.Want.Name), addr, port)})
+		}
+	}
+	for _, s := range p.Backends {
+		cs = append(cs, r.backendCommands(s, n)...)
+	}
+	return append(cs, r.mapCommands(p.Routes)...)
+}
+
+// backendCommands walks the endpoints of both sides, which are sorted.
+func (r renderer) backendCommands(s plan.Step[model.Backend], n names) []command {
+	var have, want []model.Endpoint
+	if s.Have != nil {
+		have = s.Have.Endpoints
+	}
+	if s.Want != nil {
+		want = s.Want.Endpoints
+	}
+	var add, leave []command
+	for len(have) > 0 || len(want) > 0 {
+		switch order := compareHeads(have, want); {
+		case order < 0:
+			leave = append(leave, r.remove(s.Have, have[0], n)...)
+			have = have[1:]
+		case order > 0:
+			add = append(add, r.add(s.Want, want[0], n)...)
+			want = want[1:]
+		default:
+			a, l := r.change(s, have[0], want[0], n)
+			add, leave = append(add, a...), append(leave, l...)
+			have, want = have[1:], want[1:]
+		}
+	}
+	// New endpoints first: a backend whose endpoints all change is never empty.
+	return append(add, leave...)
+}
+
+func compareHeads(have, want []model.Endpoint) int {
+	switch {
+	case len(have) == 0:
+		return 1
+	case len(want) == 0:
+		return -1
+	}
+	return have[0].Address.Compare(want[0].Address)
+}
+
+// add brings a new endpoint in, by its server that is still there when it is the
+// same.
+func (r renderer) add(b *model.Backend, e model.Endpoint, n names) []command {
+	be, args, name := encode(b.Name), r.serverArgs(b, e), serverName(e.Address)
+	taken := map[string]bool{}
+	for i, z := range n.zombies[be] {
+		if !isServerOf(z.name, e.Address) {
+			continue
+		}
+		if z.args == args {
+			n.zombies[be] = slices.Delete(slices.Clone(n.zombies[be]), i, i+1)
+			n.set(be, e.Address, z.name)
+			return ready(be, z.name, e)
+		}
+		taken[z.name] = true
+	}
+	for i := 2; taken[name]; i++ {
+		name = serverName(e.Address) + "." + strconv.Itoa(i)
+	}
+	n.set(be, e.Address, name)
+	cs := []command{{text: fmt.Sprintf("add server %s/%s %s %s", be, name, serverAddress(e.Address), escape(args)), want: serverRegistered}}
+	if b.Check != nil {
+		cs = append(cs, command{text: fmt.Sprintf("enable health %s/%s", be, name)})
+	}
+	return append(cs, ready(be, name, e)...)
+}
+
+// ready lets a server in maintenance take part, unless it drains.
+func ready(be, name string, e model.Endpoint) []command {
+	if e.Draining {
+		return nil
+	}
+	return []command{{text: fmt.Sprintf("set server %s/%s state ready", be, name)}}
+}
+
+// isServerOf reports whether name was made for an address.
+func isServerOf(name string, a netip.AddrPort) bool {
+	s := serverName(a)
+	return name == s || strings.HasPrefix(name, s+".")
+}
+
+// remove stops new requests to an endpoint; what it is answering goes on. The
+// server is deleted when it is idle.
+func (r renderer) remove(b *model.Backend, e model.Endpoint, n names) []command {
+	be := encode(b.Name)
+	name := n.of(be, e.Address)
+	n.set(be, e.Address, serverName(e.Address))
+	n.zombies[be] = append(n.zombies[be], zombie{name: name, args: r.serverArgs(b, e)})
+	return []command{{text: fmt.Sprintf("set server %s/%s state maint", be, name)}}
+}
+
+// change alters an endpoint in place where HAProxy can, else by a new server.
+func (r renderer) change(s plan.Step[model.Backend], have, want model.Endpoint, n names) (add, leave []command) {
+	be := encode(s.Want.Name)
+	name := n.of(be, want.Address)
+	same := have
+	same.Weight = want.Weight
+	if r.serverArgs(s.Have, same) != r.serverArgs(s.Want, want) {
+		leave = r.remove(s.Have, have, n)
+		return r.add(s.Want, want, n), leave
+	}
+	if max(have.Weight, 1) != max(want.Weight, 1) {
+		add = append(add, command{text: fmt.Sprintf("set server %s/%s weight %d", be, name, max(want.Weight, 1))})
+	}
+	if have.Draining != want.Draining {
+		state := "ready"
+		if want.Draining {
+			state = "maint"
+		}
+		add = append(add, command{text: fmt.Sprintf("set server %s/%s state %s", be, name, state)})
+	}
+	return add, leave
+}
+
+// mapCommands changes map entries. A key that one route gives up and another
+// takes is set once, so that no request falls between them.
+func (r renderer) mapCommands(steps []plan.Step[model.Route]) []command {
+	type key struct{ file, key string }
+	gone, wanted := map[key]bool{}, map[key]string{}
+	var keys []key
+	for _, s := range steps {
+		for _, route := range []*model.Route{s.Have, s.Want} {
+			if route == nil {
+				continue
+			}
+			e := entry(route)
+			k := key{r.settings.mapPath(e.listener, e.kind), e.key}
+			keys = append(keys, k)
+			if route == s.Have {
+				gone[k] = true
+			} else {
+				wanted[k] = e.value
+			}
+		}
+	}
+	slices.SortFunc(keys, func(a, b key) int {
+		return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.key, b.key))
+	})
+	var cs []command
+	for _, k := range slices.Compact(keys) {
+		value, want := wanted[k]
+		switch {
+		case want && gone[k]:
+			cs = append(cs, command{text: fmt.Sprintf("set map %s %s %s", escape(k.file), escape(k.key), value)})
+		case want:
+			cs = append(cs, command{text: fmt.Sprintf("add map %s %s %s", escape(k.file), escape(k.key), value)})
+		default:
+			cs = append(cs, command{text: fmt.Sprintf("del map %s %s", escape(k.file), escape(k.key))})
+		}
+	}
+	return cs
+}
+
+var cliEscapes = strings.NewReplacer(`\`, `\\`, `;`, `\;`)
+
+// escape makes text safe within a runtime command, whose words end at a space
+// (checked by refuse) and whose commands end at ";".
+func escape(s string) string { return cliEscapes.Replace(s) }

@@ -1,0 +1,234 @@
+package haproxy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/landfall-edge/landfall/internal/model"
+)
+
+// generationMark is how a worker tells what it has loaded ("description" of
+// "show info").
+const generationMark = "landfall:"
+
+// adopt finds out what runs: which worker, what it has loaded, and where its
+// servers and maps differ from what was applied last.
+func (e *Engine) adopt(ctx context.Context) error {
+	remembered, err := e.disk.recall()
+	if err != nil {
+		// Damaged: what runs is then taken to be nothing known, and is loaded anew.
+		e.log.Warn("cannot read what was applied last", "engine", "haproxy", "error", err)
+		remembered = model.State{}
+		if err := os.Remove(e.disk.path(journalFile)); err != nil {
+			return err
+		}
+		if remembered, err = e.disk.recall(); err != nil {
+			return err
+		}
+	}
+	e.names, e.have = newNames(), model.State{}
+	if err := e.findWorker(ctx); err != nil {
+		return err
+	}
+	if !e.running.up {
+		return nil
+	}
+	have, err := e.verify(ctx, remembered)
+	if err != nil {
+		return err
+	}
+	e.have = have
+	e.monitor.wanted(have.Probes, e.disk.settings)
+	return nil
+}
+
+// findWorker asks the sockets who is there.
+func (e *Engine) findWorker(ctx context.Context) error {
+	e.running = worker{reloads: e.running.reloads}
+	procs, err := e.master.ask(ctx, "show proc")
+	if err != nil {
+		if dead(err) {
+			return nil
+		}
+		return err
+	}
+	master, workers := parseProcesses(procs)
+	info, err := e.stats.ask(ctx, "show info")
+	if err != nil {
+		if dead(err) {
+			return nil // a master whose worker is gone is of no use
+		}
+		return err
+	}
+	fields := parseInfo(info)
+	gen, ok := strings.CutPrefix(fields["description"], generationMark)
+	if !ok {
+		return fmt.Errorf("the HAProxy on %s is not Landfall's; stop it, or set another admin.socket folder", e.stats.path)
+	}
+	e.running.up, e.running.master, e.running.generation = true, master.pid, gen
+	if _, err := fmt.Sscan(fields["Pid"], &e.running.pid); err != nil {
+		return fmt.Errorf("read the worker's pid: %w", err)
+	}
+	for _, w := range workers {
+		if w.pid != e.running.pid {
+			e.running.old = append(e.running.old, w.pid)
+		}
+	}
+	e.running.loaded, err = e.readLoaded(gen)
+	if err != nil {
+		e.log.Warn("cannot tell what HAProxy has loaded, loading anew", "engine", "haproxy", "error", err)
+		e.running.stale = "what HAProxy had loaded was not known"
+	}
+	return nil
+}
+
+func (e *Engine) readLoaded(gen string) (loaded, error) {
+	var l loaded
+	data, err := os.ReadFile(e.disk.path(generations+gen, loadedFile))
+	if err != nil {
+		return l, err
+	}
+	return l, json.Unmarshal(data, &l)
+}
+
+// dead reports whether nobody listens on a socket.
+func dead(err error) bool {
+	return errors.Is(err, os.ErrNotExist) || isRefused(err)
+}
+
+// verify returns what of the remembered state is really there.
+func (e *Engine) verify(ctx context.Context, s model.State) (model.State, error) {
+	reply, err := e.stats.ask(ctx, "show servers state")
+	if err != nil {
+		return model.State{}, err
+	}
+	servers := map[string][]server{}
+	for _, x := range parseServers(reply) {
+		servers[x.backend] = append(servers[x.backend], x)
+	}
+	l := e.running.loaded
+	var have model.State
+	for _, x := range s.Listeners {
+		if _, ok := l.Listeners[x.Name]; ok {
+			have.Listeners = append(have.Listeners, x)
+		}
+	}
+	if len(l.Listeners) > len(have.Listeners) && e.running.stale == "" {
+		e.running.stale = "a port was open that nothing asked for"
+	}
+	for _, x := range s.Probes {
+		if _, ok := l.Probes[x.Name]; ok {
+			have.Probes = append(have.Probes, e.verifyProbe(x, servers[probeBackend(x)]))
+		}
+	}
+	r := newRenderer(e.disk.settings, have.Probes)
+	for _, x := range s.Backends {
+		if _, ok := l.Backends[x.Name]; ok {
+			have.Backends = append(have.Backends, r.verifyBackend(x, servers[encode(x.Name)], e.names))
+		}
+	}
+	have.Routes, err = e.verifyRoutes(ctx, have.Listeners, s.Routes)
+	return have, err
+}
+
+// verifyProbe tells by its address whether a probe is assumed.
+func (e *Engine) verifyProbe(p *model.Probe, servers []server) *model.Probe {
+	for _, s := range servers {
+		if s.name != encode(p.Name) {
+			continue
+		}
+		seen := *p
+		ok := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), e.disk.settings.OKPort)
+		seen.Assumed = s.checkAddress == ok
+		if !seen.Assumed {
+			seen.Address, seen.Port = s.checkAddress.Addr(), s.checkAddress.Port()
+		}
+		if seen != *p {
+			return &seen
+		}
+	}
+	return p
+}
+
+// verifyBackend returns b with the endpoints that its servers show.
+func (r renderer) verifyBackend(b *model.Backend, servers []server, n names) *model.Backend {
+	remembered := make(map[netip.AddrPort]model.Endpoint, len(b.Endpoints))
+	for _, x := range b.Endpoints {
+		remembered[netip.AddrPortFrom(x.Address.Addr().Unmap(), x.Address.Port())] = x
+	}
+	be := encode(b.Name)
+	seen := make(map[netip.AddrPort]model.Endpoint, len(servers))
+	for _, s := range servers {
+		x, known := remembered[s.address]
+		switch {
+		case !s.maint:
+			if !known {
+				x = model.Endpoint{Address: s.address}
+			}
+			x.Draining = false
+			if s.weight != max(x.Weight, 1) {
+				x.Weight = s.weight
+			}
+		case !known || !x.Draining:
+			n.zombies[be] = append(n.zombies[be], zombie{name: s.name})
+			continue
+		}
+		if _, twice := seen[s.address]; twice {
+			n.zombies[be] = append(n.zombies[be], zombie{name: s.name})
+			continue
+		}
+		seen[s.address] = x
+		n.set(be, s.address, s.name)
+	}
+	endpoints := slices.SortedFunc(maps.Values(seen), func(a, b model.Endpoint) int { return a.Address.Compare(b.Address) })
+	if slices.Equal(endpoints, b.Endpoints) {
+		return b
+	}
+	changed := *b
+	changed.Endpoints = endpoints
+	return &changed
+}
+
+// verifyRoutes keeps the routes that the worker's maps have, and deletes map
+// entries that nobody remembers, since adding to them would only hide ours.
+func (e *Engine) verifyRoutes(ctx context.Context, listeners []*model.Listener, routes []*model.Route) ([]*model.Route, error) {
+	type file struct{ listener, kind string }
+	shown := map[file]map[string]string{}
+	tcp := map[string]bool{}
+	for _, l := range listeners {
+		if l.Protocol != model.HTTP {
+			tcp[l.Name] = true
+			continue
+		}
+		for _, kind := range []string{exactMap, prefixMap} {
+			reply, err := e.stats.ask(ctx, "show map "+escape(e.disk.settings.mapPath(l.Name, kind)))
+			if err != nil {
+				return nil, err
+			}
+			shown[file{l.Name, kind}] = parseMap(reply)
+		}
+	}
+	var have []*model.Route
+	for _, r := range routes {
+		x := entry(r)
+		f := file{x.listener, x.kind}
+		if tcp[r.Listener] || shown[f][x.key] == x.value && x.value != "" {
+			have = append(have, r)
+			delete(shown[f], x.key)
+		}
+	}
+	var strays []command
+	for f, entries := range shown {
+		for key := range entries {
+			strays = append(strays, command{text: "del map " + escape(e.disk.settings.mapPath(f.listener, f.kind)) + " " + escape(key)})
+		}
+	}
+	return have, e.stats.run(ctx, strays)
+}

@@ -1,0 +1,283 @@
+package haproxy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/landfall-edge/landfall/internal/journal"
+	"github.com/landfall-edge/landfall/internal/model"
+	"github.com/landfall-edge/landfall/internal/plan"
+)
+
+// disk is the engine's folder. It is kept equal in meaning to what runs.
+type disk struct {
+	settings Settings
+	log      *slog.Logger
+	journal  *journal.Journal
+	seed     maphash.Seed
+	// sums of the files of the current generation, so that the next one links
+	// what did not change.
+	sums map[string]uint64
+	// behind: a write failed since the last generation; the next change writes
+	// everything again.
+	behind bool
+}
+
+func (d *disk) path(elem ...string) string {
+	return filepath.Join(append([]string{d.settings.Dir}, elem...)...)
+}
+
+// nextGeneration is one more than any that the folder has.
+func (d *disk) nextGeneration() (string, error) {
+	entries, err := os.ReadDir(d.settings.Dir)
+	if err != nil {
+		return "", fmt.Errorf("read state folder: %w", err)
+	}
+	last := 0
+	for _, e := range entries {
+		if n, ok := strings.CutPrefix(e.Name(), generations); ok {
+			if n, err := strconv.Atoi(n); err == nil {
+				last = max(last, n)
+			}
+		}
+	}
+	return strconv.Itoa(last + 1), nil
+}
+
+// write makes the folder of a generation, and the files beside it that it needs
+// to be checked.
+func (d *disk) write(r renderer, want model.State, x extras, l loaded) error {
+	if d.sums == nil {
+		d.seed, d.sums = maphash.MakeSeed(), map[string]uint64{}
+	}
+	dir := d.path(generations + r.settings.Generation)
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("write generation: %w", err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return fmt.Errorf("write generation: %w", err)
+	}
+	files := r.generation(want)
+	for name, content := range x.copies() {
+		files[name] = content
+	}
+	sums := make(map[string]uint64, len(files))
+	for name, content := range files {
+		sums[name] = maphash.String(d.seed, content)
+		path := filepath.Join(dir, name)
+		if d.sums[name] == sums[name] && os.Link(d.path(currentLink, name), path) == nil {
+			continue
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			return fmt.Errorf("write generation: %w", err)
+		}
+	}
+	d.sums = sums
+	data, err := json.Marshal(l)
+	if err != nil {
+		return fmt.Errorf("write generation: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, loadedFile), data, 0o600); err != nil {
+		return fmt.Errorf("write generation: %w", err)
+	}
+	return d.writeLists(want)
+}
+
+// writeLists adds lists, which are never changed, and makes missing maps, which
+// a check of the configuration wants to see.
+func (d *disk) writeLists(want model.State) error {
+	for name, content := range renderLists(want) {
+		if err := replace(d.path(listsDir, name), content); err != nil {
+			return err
+		}
+	}
+	for _, l := range want.Listeners {
+		if l.Protocol != model.HTTP {
+			continue
+		}
+		for _, kind := range []string{exactMap, prefixMap} {
+			f, err := os.OpenFile(d.settings.mapPath(l.Name, kind), os.O_CREATE|os.O_RDONLY, 0o600)
+			if err != nil {
+				return fmt.Errorf("write map: %w", err)
+			}
+			f.Close()
+		}
+	}
+	return nil
+}
+
+// goodExtras are the copies of the operator's files in the current generation,
+// which HAProxy accepted.
+func (d *disk) goodExtras(x extras) extras {
+	good := extras{paths: x.paths, files: map[string]string{}}
+	for i, p := range x.paths {
+		if data, err := os.ReadFile(d.path(currentLink, extraName(i, p))); err == nil {
+			good.files[p] = string(data)
+		}
+	}
+	return good
+}
+
+// drop removes a generation that will not be loaded.
+func (d *disk) drop(gen string) {
+	d.sums = nil
+	if err := os.RemoveAll(d.path(generations + gen)); err != nil {
+		d.log.Warn("remove generation", "engine", "haproxy", "error", err)
+	}
+}
+
+// promote makes gen the one that HAProxy loads next, and writes the maps.
+func (d *disk) promote(gen string, want model.State) (previous string, err error) {
+	for name, content := range renderMaps(want) {
+		if err := replace(d.path(mapsDir, name), content); err != nil {
+			return "", err
+		}
+	}
+	previous, err = os.Readlink(d.path(currentLink))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("read link: %w", err)
+	}
+	return previous, d.link(generations + gen)
+}
+
+// demote goes back to the previous generation, which the worker still runs.
+func (d *disk) demote(gen, previous string) {
+	if previous != "" {
+		if err := d.link(previous); err != nil {
+			d.log.Warn("go back to previous generation", "engine", "haproxy", "error", err)
+		}
+	}
+	d.behind = true
+	d.drop(gen)
+}
+
+func (d *disk) link(target string) error {
+	tmp := d.path(currentLink + ".new")
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("link generation: %w", err)
+	}
+	if err := os.Symlink(target, tmp); err != nil {
+		return fmt.Errorf("link generation: %w", err)
+	}
+	if err := os.Rename(tmp, d.path(currentLink)); err != nil {
+		return fmt.Errorf("link generation: %w", err)
+	}
+	return nil
+}
+
+// collect removes generations other than gen. Their workers need them no more.
+func (d *disk) collect(gen string) {
+	d.behind = false
+	entries, err := os.ReadDir(d.settings.Dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), generations) && e.Name() != generations+gen {
+			os.RemoveAll(d.path(e.Name()))
+		}
+	}
+}
+
+// change writes what a runtime change touched. A failure does not undo what is
+// served: it is logged, and everything is written again with the next change.
+func (d *disk) change(r renderer, want model.State, p plan.Plan) {
+	err := d.tryChange(r, want, p)
+	if err == nil {
+		err = d.remember(p)
+	}
+	if err != nil {
+		d.behind = true
+		d.log.Error("files are behind what is served", "engine", "haproxy", "error", err)
+	}
+}
+
+func (d *disk) tryChange(r renderer, want model.State, p plan.Plan) error {
+	if d.behind {
+		return d.catchUp(r, want)
+	}
+	for _, s := range p.Backends {
+		var err error
+		if s.Want == nil {
+			err = d.remove(fileName(backendPart, s.Have.Name, cfgSuffix))
+		} else {
+			err = d.replace(fileName(backendPart, s.Want.Name, cfgSuffix), r.backend(s.Want))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if len(p.Probes) > 0 {
+		if err := d.replace(probesFile, r.probes(want.Probes)); err != nil {
+			return err
+		}
+	}
+	if len(p.Routes) == 0 {
+		return nil
+	}
+	for name, content := range renderMaps(want) {
+		if err := replace(d.path(mapsDir, name), content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// catchUp writes every file of the current generation.
+func (d *disk) catchUp(r renderer, want model.State) error {
+	for name, content := range r.generation(want) {
+		if name == globalFile {
+			continue // belongs to the generation
+		}
+		if err := d.replace(name, content); err != nil {
+			return err
+		}
+	}
+	for name, content := range renderMaps(want) {
+		if err := replace(d.path(mapsDir, name), content); err != nil {
+			return err
+		}
+	}
+	if err := d.rememberAll(want); err != nil {
+		return err
+	}
+	d.behind = false
+	return nil
+}
+
+// replace writes a file of the current generation.
+func (d *disk) replace(name, content string) error {
+	if d.sums != nil {
+		d.sums[name] = maphash.String(d.seed, content)
+	}
+	return replace(d.path(currentLink, name), content)
+}
+
+func (d *disk) remove(name string) error {
+	delete(d.sums, name)
+	if err := os.Remove(d.path(currentLink, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove file: %w", err)
+	}
+	return nil
+}
+
+// replace writes a file so that no reader sees half of it. It does not wait for
+// the disk: after a power cut the agent writes every file again.
+func replace(path, content string) error {
+	tmp := path + ".new"
+	if err := os.WriteFile(tmp, []byte(content), 0o600); err != nil {
+		return fmt.Errorf("write file: %w", err)
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return fmt.Errorf("write file: %w", err)
+	}
+	return nil
+}

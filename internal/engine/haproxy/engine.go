@@ -1,0 +1,260 @@
+package haproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/landfall-edge/landfall/internal/engine"
+	"github.com/landfall-edge/landfall/internal/model"
+	"github.com/landfall-edge/landfall/internal/plan"
+)
+
+var (
+	_ engine.Engine     = (*Engine)(nil)
+	_ engine.Monitor    = (*Engine)(nil)
+	_ engine.PortFinder = (*Engine)(nil)
+	_ engine.Stopper    = (*Engine)(nil)
+	_ engine.Finder     = (*Engine)(nil)
+	_ engine.Metrician  = (*Engine)(nil)
+	_ engine.Unsettled  = (*Engine)(nil)
+)
+
+// Config is what an Engine is made from.
+type Config struct {
+	Binary string   // a path, or a name to look up
+	Dir    string   // state, made if missing
+	RunDir string   // sockets, made if missing
+	Extra  []string // the operator's own configuration files
+	Log    *slog.Logger
+}
+
+// Engine drives one HAProxy. It adopts the one that runs, or starts one at the
+// first Apply that wants a listener.
+type Engine struct {
+	config  Config
+	log     *slog.Logger
+	stats   client // of the current worker
+	master  client
+	mu      sync.Mutex
+	running worker
+	// trusted: have, running and names are known to hold.
+	trusted bool
+	have    model.State
+	names   names
+	disk    disk
+	extra   extras
+	monitor monitor
+}
+
+// worker is the HAProxy that runs, as far as it is known.
+type worker struct {
+	up         bool
+	master     int    // pid
+	pid        int    // of the current worker
+	old        []int  // pids of workers that finish their connections
+	generation string // that the current worker has loaded
+	loaded     loaded
+	reloads    int // since the engine object was made
+	// stale says why the worker needs a reload whatever the plan says.
+	stale string
+}
+
+// New looks at the machine and prepares the folders. It neither starts HAProxy
+// nor touches one that runs. The errors are ErrMissing and ErrTooOld, and those
+// of the file system.
+func New(ctx context.Context, c Config) (*Engine, error) {
+	settings, err := Facts(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSockets(settings); err != nil {
+		return nil, err
+	}
+	for _, dir := range []string{c.Dir, filepath.Join(c.Dir, mapsDir), filepath.Join(c.Dir, listsDir)} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("make state folder: %w", err)
+		}
+	}
+	if err := os.MkdirAll(c.RunDir, 0o755); err != nil {
+		return nil, fmt.Errorf("make socket folder: %w", err)
+	}
+	if err := keepOKPort(settings); err != nil {
+		return nil, err
+	}
+	e := &Engine{
+		config: c,
+		log:    c.Log,
+		stats:  client{settings.socket(statsSocket)},
+		master: client{settings.socket(masterSocket)},
+		names:  newNames(),
+	}
+	e.disk = disk{settings: settings, log: c.Log}
+	e.monitor = newMonitor()
+	e.extra = readExtras(c.Extra)
+	return e, nil
+}
+
+// Observe is engine.Engine's.
+func (e *Engine) Observe(ctx context.Context) (model.State, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.trusted {
+		if err := e.adopt(ctx); err != nil {
+			return model.State{}, err
+		}
+		e.trusted = true
+	}
+	return e.have, nil
+}
+
+// Apply is engine.Engine's.
+func (e *Engine) Apply(ctx context.Context, want model.State, p plan.Plan) (engine.Applied, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	start := time.Now()
+	done, err := e.apply(ctx, want, p)
+	done.Took = time.Since(start)
+	if err != nil {
+		return done, err
+	}
+	e.have, e.trusted = want, true
+	e.monitor.wanted(want.Probes, e.disk.settings)
+	return done, nil
+}
+
+func (e *Engine) apply(ctx context.Context, want model.State, p plan.Plan) (engine.Applied, error) {
+	if err := refuse(p); err != nil {
+		return engine.Applied{}, err
+	}
+	r := newRenderer(e.disk.settings, want.Probes)
+	if !e.running.up {
+		if len(want.Listeners) == 0 {
+			return engine.Applied{Way: engine.Nothing}, e.disk.remember(p)
+		}
+		return engine.Applied{Way: engine.Start, Cause: "HAProxy was not running"}, e.load(ctx, r, want, p, e.spawn)
+	}
+	cause := e.cause(r, want, p)
+	if cause == "" {
+		commands := r.runtimeCommands(p, e.names)
+		err := e.stats.run(ctx, commands)
+		if err == nil {
+			e.tellOld(ctx, commands)
+			e.disk.change(r, want, p)
+			return engine.Applied{Way: engine.Runtime}, nil
+		}
+		e.trusted = false
+		if ctx.Err() != nil {
+			return engine.Applied{}, err
+		}
+		e.log.Warn("runtime change failed, reloading", "engine", "haproxy", "error", err)
+		cause = "a runtime change failed: " + err.Error()
+	}
+	return engine.Applied{Way: engine.Reload, Cause: cause}, e.load(ctx, r, want, p, e.reload)
+}
+
+// Unsettled is engine.Unsettled's.
+func (e *Engine) Unsettled() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.running.up {
+		return ""
+	}
+	return e.unsettled()
+}
+
+func (e *Engine) unsettled() string {
+	if e.running.stale != "" {
+		return e.running.stale
+	}
+	if e.globalShape() != e.running.loaded.Global {
+		return "the settings of HAProxy or of its extra files changed"
+	}
+	return ""
+}
+
+// cause says why the plan needs a reload; empty means that it does not.
+func (e *Engine) cause(r renderer, want model.State, p plan.Plan) string {
+	if why := e.unsettled(); why != "" {
+		return why
+	}
+	return r.reloadCause(e.running.loaded, want, p)
+}
+
+// globalShape is the shape of all that belongs to no object.
+func (e *Engine) globalShape() string {
+	s := e.disk.settings
+	s.Generation = ""
+	return shape(renderGlobal(s, 0) + e.extra.content())
+}
+
+// load makes a generation of want, has HAProxy check it and then load it.
+func (e *Engine) load(ctx context.Context, r renderer, want model.State, p plan.Plan, how func(context.Context, string) error) error {
+	if err := e.preflight(want, p); err != nil {
+		return err
+	}
+	e.trusted = false // until it is loaded
+	gen, loaded, err := e.prepare(ctx, r, want)
+	if err != nil {
+		return err
+	}
+	previous, err := e.disk.promote(gen, want)
+	if err != nil {
+		return err
+	}
+	if err := how(ctx, gen); err != nil {
+		e.disk.demote(gen, previous)
+		return err
+	}
+	e.running.loaded, e.running.generation, e.running.stale = loaded, gen, ""
+	e.names = newNames()
+	e.disk.collect(gen)
+	return e.disk.rememberAll(want)
+}
+
+// prepare writes a generation of want and has HAProxy check it. An extra file
+// that is refused is set aside and the rest checked again.
+func (e *Engine) prepare(ctx context.Context, r renderer, want model.State) (gen string, l loaded, err error) {
+	gen, err = e.disk.nextGeneration()
+	if err != nil {
+		return "", l, err
+	}
+	r.settings.Generation = gen
+	for range 2*len(e.extra.paths) + 1 {
+		l = r.shapes(want, e.globalShape())
+		if err = e.disk.write(r, want, e.extra, l); err != nil {
+			return "", l, err
+		}
+		if err = e.checkGeneration(ctx, gen, want); err == nil {
+			return gen, l, nil
+		}
+		e.disk.drop(gen)
+		if !errors.Is(err, errExtra) {
+			return "", l, err
+		}
+		e.log.Warn("extra file set aside", "engine", "haproxy", "error", err)
+	}
+	return "", l, err
+}
+
+// tellOld repeats runtime changes to workers that only finish their connections:
+// a kept-alive connection must not go on to an endpoint that left. They may lack
+// what is named, so replies are not looked at.
+func (e *Engine) tellOld(ctx context.Context, commands []command) {
+	for _, pid := range e.running.old {
+		for _, c := range commands {
+			if _, err := e.master.ask(ctx, fmt.Sprintf("@!%d %s", pid, c.text)); err != nil {
+				e.log.Debug("old worker did not answer", "engine", "haproxy", "pid", pid, "error", err)
+				break
+			}
+		}
+	}
+}
+
+// Version is that of the HAProxy binary.
+func (e *Engine) Version() string { return e.disk.settings.Features.Version }

@@ -1,0 +1,83 @@
+package haproxy
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// OKPorts are tried in this order for Settings.OKPort.
+const (
+	okPortFirst = 9181
+	okPortLast  = 9280
+)
+
+// Facts looks at the binary and the machine, and changes nothing.
+func Facts(ctx context.Context, c Config) (Settings, error) {
+	features, err := Detect(ctx, c.Binary)
+	if err != nil {
+		return Settings{}, err
+	}
+	dir, err := filepath.Abs(c.Dir)
+	if err != nil {
+		return Settings{}, fmt.Errorf("find state folder: %w", err)
+	}
+	run, err := filepath.Abs(c.RunDir)
+	if err != nil {
+		return Settings{}, fmt.Errorf("find socket folder: %w", err)
+	}
+	s := Settings{Features: features, Dir: dir, RunDir: run, OpenFiles: openFiles()}
+	_, err = os.Stat("/proc/net/if_inet6")
+	s.IPv6 = err == nil
+	_, err = os.Stat("/dev/log")
+	s.Syslog = err == nil
+	if os.Geteuid() == 0 && !readExtras(c.Extra).setUser() {
+		if _, err := user.Lookup("haproxy"); err == nil {
+			s.User = "haproxy"
+		}
+	}
+	s.OKPort = okPort(dir)
+	return s, nil
+}
+
+// openFiles is the hard limit of this process, which HAProxy inherits and must
+// not exceed without CAP_SYS_RESOURCE.
+func openFiles() int {
+	var l syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
+		return 1024
+	}
+	return int(min(l.Max, 1<<20))
+}
+
+// okPort is the port kept from an earlier start, or a free one.
+func okPort(dir string) uint16 {
+	if data, err := os.ReadFile(filepath.Join(dir, okPortFile)); err == nil {
+		if n, err := strconv.ParseUint(strings.TrimSpace(string(data)), 10, 16); err == nil && n > 0 {
+			return uint16(n)
+		}
+	}
+	for p := uint16(okPortFirst); p <= okPortLast; p++ {
+		l, err := net.Listen("tcp4", "127.0.0.1:"+portString(p))
+		if err == nil {
+			l.Close()
+			return p
+		}
+	}
+	return okPortFirst
+}
+
+// keepOKPort makes the choice last: a reload must find the same port.
+func keepOKPort(s Settings) error {
+	err := os.WriteFile(filepath.Join(s.Dir, okPortFile), []byte(portString(s.OKPort)+"\n"), 0o600)
+	if err != nil {
+		return fmt.Errorf("keep port: %w", err)
+	}
+	return nil
+}

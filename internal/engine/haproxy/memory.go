@@ -1,0 +1,126 @@
+package haproxy
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/landfall-edge/landfall/internal/journal"
+	"github.com/landfall-edge/landfall/internal/model"
+	"github.com/landfall-edge/landfall/internal/plan"
+)
+
+// The journal's keys: what kind of object, and its name.
+const (
+	listenerKey = "listener "
+	routeKey    = "route "
+	backendKey  = "backend "
+	probeKey    = "probe "
+)
+
+// recall opens the journal and returns the state that was applied last.
+func (d *disk) recall() (model.State, error) {
+	if d.journal != nil {
+		if err := d.journal.Close(); err != nil {
+			return model.State{}, err
+		}
+	}
+	var s model.State
+	j, err := journal.Open(d.path(journalFile), func(key string, value json.RawMessage) error {
+		switch {
+		case strings.HasPrefix(key, listenerKey):
+			return recallOne(&s.Listeners, value)
+		case strings.HasPrefix(key, routeKey):
+			return recallOne(&s.Routes, value)
+		case strings.HasPrefix(key, backendKey):
+			return recallOne(&s.Backends, value)
+		case strings.HasPrefix(key, probeKey):
+			return recallOne(&s.Probes, value)
+		}
+		return nil // a newer Landfall's
+	})
+	if err != nil {
+		return model.State{}, err
+	}
+	d.journal = j
+	slices.SortFunc(s.Listeners, func(a, b *model.Listener) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(s.Routes, func(a, b *model.Route) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(s.Backends, func(a, b *model.Backend) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(s.Probes, func(a, b *model.Probe) int { return strings.Compare(a.Name, b.Name) })
+	return s, nil
+}
+
+func recallOne[T any](list *[]*T, value json.RawMessage) error {
+	x := new(T)
+	if err := json.Unmarshal(value, x); err != nil {
+		return fmt.Errorf("recall: %w", err)
+	}
+	*list = append(*list, x)
+	return nil
+}
+
+// remember appends what a plan changed.
+func (d *disk) remember(p plan.Plan) error {
+	if d.journal == nil {
+		return nil
+	}
+	for _, s := range p.Listeners {
+		if err := rememberStep(d.journal, listenerKey, s, func(x *model.Listener) string { return x.Name }); err != nil {
+			return err
+		}
+	}
+	for _, s := range p.Routes {
+		if err := rememberStep(d.journal, routeKey, s, func(x *model.Route) string { return x.Name }); err != nil {
+			return err
+		}
+	}
+	for _, s := range p.Backends {
+		if err := rememberStep(d.journal, backendKey, s, func(x *model.Backend) string { return x.Name }); err != nil {
+			return err
+		}
+	}
+	for _, s := range p.Probes {
+		if err := rememberStep(d.journal, probeKey, s, func(x *model.Probe) string { return x.Name }); err != nil {
+			return err
+		}
+	}
+	return d.journal.Flush()
+}
+
+func rememberStep[T any](j *journal.Journal, kind string, s plan.Step[T], name func(*T) string) error {
+	if s.Want == nil {
+		return j.Put(kind+name(s.Have), nil)
+	}
+	return j.Put(kind+name(s.Want), s.Want)
+}
+
+// rememberAll replaces what is remembered.
+func (d *disk) rememberAll(s model.State) error {
+	if d.journal == nil {
+		return nil
+	}
+	return d.journal.Rewrite(func(put func(string, any) error) error {
+		for _, x := range s.Listeners {
+			if err := put(listenerKey+x.Name, x); err != nil {
+				return err
+			}
+		}
+		for _, x := range s.Routes {
+			if err := put(routeKey+x.Name, x); err != nil {
+				return err
+			}
+		}
+		for _, x := range s.Backends {
+			if err := put(backendKey+x.Name, x); err != nil {
+				return err
+			}
+		}
+		for _, x := range s.Probes {
+			if err := put(probeKey+x.Name, x); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

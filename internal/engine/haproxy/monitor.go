@@ -1,0 +1,400 @@
+package haproxy
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/landfall-edge/landfall/internal/model"
+)
+
+const (
+	// healthEvery is the longest time until a change of a probe is seen; the log
+	// of HAProxy tells most of them at once.
+	healthEvery = 500 * time.Millisecond
+	// assumedEvery is how often nodes that are assumed to be up are asked.
+	assumedEvery = 2 * time.Second
+	// distrustEvery is how often everything is compared with what really runs.
+	distrustEvery = time.Minute
+	// extrasEvery is how often the operator's files are looked at.
+	extrasEvery = 2 * time.Second
+)
+
+// monitor is what is known of the health of probes.
+type monitor struct {
+	mu     sync.Mutex
+	probes map[string]*model.Probe
+	okPort uint16
+	health map[string]model.ProbeHealth
+	asked  chan struct{} // look now
+}
+
+func newMonitor() monitor {
+	return monitor{health: map[string]model.ProbeHealth{}, asked: make(chan struct{}, 1)}
+}
+
+// wanted tells which probes there are.
+func (m *monitor) wanted(probes []*model.Probe, s Settings) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := make(map[string]*model.Probe, len(probes))
+	news := false
+	for _, p := range probes {
+		now[p.Name] = p
+		news = news || m.probes[p.Name] != p
+	}
+	m.probes, m.okPort = now, s.OKPort
+	if news {
+		m.ask()
+	}
+}
+
+func (m *monitor) ask() {
+	select {
+	case m.asked <- struct{}{}:
+	default:
+	}
+}
+
+func (m *monitor) snapshot() map[string]*model.Probe {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.probes
+}
+
+// set notes the health of a probe and reports whether that is news.
+func (m *monitor) set(name string, up bool) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before, known := m.health[name]
+	now := model.ProbeHealth{Answered: before.Answered || up, Up: up}
+	m.health[name] = now
+	return !known || now != before
+}
+
+// Health is engine.Monitor's.
+func (e *Engine) Health() map[string]model.ProbeHealth {
+	e.monitor.mu.Lock()
+	defer e.monitor.mu.Unlock()
+	return maps.Clone(e.monitor.health)
+}
+
+// Run is engine.Monitor's.
+func (e *Engine) Run(ctx context.Context, changed func()) error {
+	logs, err := e.listenLog(ctx)
+	if err != nil {
+		return err
+	}
+	defer logs.Close()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return e.readLog(ctx, logs) })
+	g.Go(func() error { return e.watchHealth(ctx, changed) })
+	g.Go(func() error { return e.watchAssumed(ctx, changed) })
+	g.Go(func() error { return e.watchSlowly(ctx, changed) })
+	g.Go(func() error { return e.watchDeath(ctx, changed) })
+	return g.Wait()
+}
+
+// listenLog opens the socket that HAProxy sends its log to. Without an agent
+// nobody listens, and HAProxy drops the lines.
+func (e *Engine) listenLog(ctx context.Context) (*net.UnixConn, error) {
+	path := e.disk.settings.socket(logSocket)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("open log socket: %w", err)
+	}
+	conn, err := (&net.ListenConfig{}).ListenPacket(ctx, "unixgram", path)
+	if err != nil {
+		return nil, fmt.Errorf("open log socket: %w", err)
+	}
+	// The worker runs as another user.
+	if err := os.Chmod(path, 0o666); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("open log socket: %w", err)
+	}
+	return conn.(*net.UnixConn), nil
+}
+
+// syslogHead is what precedes the text of a line (RFC 3164).
+var syslogHead = regexp.MustCompile(`^<\d+>[A-Z][a-z]{2} [ \d]\d [\d:]{8} [^ ]+: `)
+
+// readLog passes HAProxy's log on to ours, and has the health looked at when it
+// tells that a server changed.
+func (e *Engine) readLog(ctx context.Context, logs *net.UnixConn) error {
+	stop := context.AfterFunc(ctx, func() { logs.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	buf := make([]byte, 64<<10)
+	for {
+		n, _, err := logs.ReadFrom(buf)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read HAProxy's log: %w", err)
+		}
+		text := strings.TrimSpace(syslogHead.ReplaceAllString(string(buf[:n]), ""))
+		e.log.Info(text, "component", "haproxy")
+		if strings.Contains(text, probesPrefix) {
+			e.monitor.ask()
+		}
+	}
+}
+
+// watchHealth keeps Health fresh and deletes servers that became idle.
+func (e *Engine) watchHealth(ctx context.Context, changed func()) error {
+	tick := time.NewTicker(healthEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		case <-e.monitor.asked:
+		}
+		if e.lookAtProbes(ctx) {
+			changed()
+		}
+		e.bury(ctx)
+	}
+}
+
+// lookAtProbes asks for the state of every probe that is not assumed, and
+// reports news.
+func (e *Engine) lookAtProbes(ctx context.Context) bool {
+	probes := e.monitor.snapshot()
+	backends := map[string]bool{}
+	for _, p := range probes {
+		if !p.Assumed {
+			backends[probeBackend(p)] = true
+		}
+	}
+	news := false
+	for be := range backends {
+		reply, err := e.stats.ask(ctx, "show servers state "+be)
+		if err != nil {
+			return news // its death is watched elsewhere
+		}
+		byName := map[string]server{}
+		for _, s := range parseServers(reply) {
+			byName[s.name] = s
+		}
+		for name, p := range probes {
+			s, ok := byName[encode(name)]
+			real := netip.AddrPortFrom(p.Address.Unmap(), p.Port)
+			if ok && probeBackend(p) == be && s.checked && s.checkAddress == real && !p.Assumed {
+				news = e.monitor.set(name, s.up) || news
+			}
+		}
+	}
+	return news
+}
+
+// watchAssumed asks the nodes that are assumed to be up whether they answer by
+// now: new ones, those that never did, and all when all went at once.
+func (e *Engine) watchAssumed(ctx context.Context, changed func()) error {
+	web := &http.Client{
+		Timeout:       time.Second,
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	tick := time.NewTicker(healthEvery / 10)
+	defer tick.Stop()
+	asked := map[*model.Probe]time.Time{}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			var due []*model.Probe
+			probes := e.monitor.snapshot()
+			current := make(map[*model.Probe]time.Time, len(probes))
+			for _, p := range probes {
+				if !p.Assumed {
+					continue
+				}
+				current[p] = asked[p]
+				if now.Sub(asked[p]) >= assumedEvery {
+					due = append(due, p)
+					current[p] = now
+				}
+			}
+			asked = current
+			if e.askNodes(ctx, web, due) {
+				changed()
+			}
+		}
+	}
+}
+
+// askNodes asks nodes, some at a time, and reports news.
+func (e *Engine) askNodes(ctx context.Context, web *http.Client, probes []*model.Probe) bool {
+	var g errgroup.Group
+	g.SetLimit(32)
+	var mu sync.Mutex
+	news := false
+	for _, p := range probes {
+		g.Go(func() error {
+			up := answers(ctx, web, p)
+			if ctx.Err() == nil && e.monitor.set(p.Name, up) {
+				mu.Lock()
+				news = true
+				mu.Unlock()
+			}
+			return nil
+		})
+	}
+	g.Wait() // the functions return no error
+	return news
+}
+
+func answers(ctx context.Context, web *http.Client, p *model.Probe) bool {
+	url := "http://" + netip.AddrPortFrom(p.Address, p.Port).String() + p.Path
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return false
+	}
+	resp, err := web.Do(req)
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}
+
+// bury deletes servers whose endpoints left, once they are idle. One that is
+// not stays for the next time.
+func (e *Engine) bury(ctx context.Context) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.trusted || !e.running.up {
+		return
+	}
+	for be, zombies := range e.names.zombies {
+		var left []zombie
+		for _, z := range zombies {
+			reply, err := e.stats.ask(ctx, "del server "+be+"/"+z.name)
+			if err != nil {
+				return
+			}
+			if strings.Contains(reply, "still has connections") {
+				left = append(left, z)
+			}
+		}
+		if len(left) == 0 {
+			delete(e.names.zombies, be)
+		} else {
+			e.names.zombies[be] = left
+		}
+	}
+}
+
+// watchSlowly looks at what seldom changes: the operator's files, and whether
+// somebody changed HAProxy behind our back.
+func (e *Engine) watchSlowly(ctx context.Context, changed func()) error {
+	distrust := time.NewTicker(distrustEvery)
+	defer distrust.Stop()
+	files := time.NewTicker(extrasEvery)
+	defer files.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-distrust.C:
+			e.mu.Lock()
+			e.trusted = false
+			e.mu.Unlock()
+			changed()
+		case <-files.C:
+			if e.rereadExtras() {
+				changed()
+			}
+		}
+	}
+}
+
+// rereadExtras takes changed files in; the next Apply loads them.
+func (e *Engine) rereadExtras() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := readExtras(e.config.Extra)
+	if maps.Equal(now.files, e.extra.read) {
+		return false
+	}
+	e.extra = e.extra.keeping(now)
+	return e.globalShape() != e.running.loaded.Global
+}
+
+// watchDeath tells when HAProxy's master ends, whoever started it.
+func (e *Engine) watchDeath(ctx context.Context, changed func()) error {
+	tick := time.NewTicker(healthEvery)
+	defer tick.Stop()
+	for {
+		e.mu.Lock()
+		pid := e.running.master
+		e.mu.Unlock()
+		if pid != 0 && ended(ctx, pid) && ctx.Err() == nil {
+			e.mu.Lock()
+			if e.running.master == pid {
+				e.trusted, e.running.master = false, 0
+			}
+			e.mu.Unlock()
+			changed()
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// Metrics is engine.Metrician's: those of HAProxy's own exporter. With many
+// backends only the process's and the frontends' are asked for.
+func (e *Engine) Metrics(ctx context.Context) ([]byte, error) {
+	const manyBackends = 1000
+	if !e.disk.settings.Features.Prometheus {
+		return nil, nil
+	}
+	e.mu.Lock()
+	up, backends := e.running.up, len(e.have.Backends)
+	e.mu.Unlock()
+	if !up {
+		return nil, nil
+	}
+	url := "http://haproxy/metrics?scope=global&scope=frontend"
+	if backends <= manyBackends {
+		url += "&scope=backend&scope=server"
+	}
+	path := e.disk.settings.socket(metricsSocket)
+	web := &http.Client{Timeout: replyTimeout, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", path)
+		},
+	}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := web.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("read HAProxy's metrics: %w", err)
+	}
+	defer resp.Body.Close()
+	var b bytes.Buffer
+	_, err = io.Copy(&b, io.LimitReader(bufio.NewReader(resp.Body), replyLimit))
+	return b.Bytes(), err
+}

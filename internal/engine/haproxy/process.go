@@ -1,0 +1,260 @@
+package haproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/landfall-edge/landfall/internal/engine"
+	"github.com/landfall-edge/landfall/internal/model"
+)
+
+const (
+	// loadTimeout bounds the wait for a worker: 10,000 backends take 1 s.
+	loadTimeout = 60 * time.Second
+	// pollEvery is how often a worker that is starting is asked; HAProxy has no
+	// event for it that every version sends.
+	pollEvery = 2 * time.Millisecond
+	// outputLimit is where what HAProxy printed is cut.
+	outputLimit = 4 << 20
+)
+
+func isRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
+
+// spawn starts HAProxy in a session of its own, so that no signal meant for the
+// agent reaches it, and waits for its worker.
+func (e *Engine) spawn(ctx context.Context, gen string) error {
+	out, err := os.OpenFile(e.disk.path(outputFile), os.O_CREATE|os.O_WRONLY|os.O_TRUNC|os.O_APPEND, 0o600)
+	if err != nil {
+		return fmt.Errorf("start HAProxy: %w", err)
+	}
+	defer out.Close()
+	cmd := exec.Command(e.config.Binary, "-W", "-S", e.master.path+",mode,600", "-L", "landfall", "-f", e.disk.path(currentLink))
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start HAProxy: %w", err)
+	}
+	exited := make(chan struct{})
+	go func() {
+		cmd.Wait() // reaps it whenever it ends; until then it costs nothing
+		close(exited)
+	}()
+	if err := e.await(ctx, gen, 0, func() error {
+		select {
+		case <-exited:
+			return fmt.Errorf("HAProxy ended at its start: %s", e.output(0))
+		default:
+			return nil
+		}
+	}); err != nil {
+		select {
+		case <-exited:
+		default:
+			cmd.Process.Signal(syscall.SIGTERM)
+		}
+		return err
+	}
+	return nil
+}
+
+// reload has the master load the current generation and waits for its worker.
+func (e *Engine) reload(ctx context.Context, gen string) error {
+	offset := e.outputSize()
+	failed, err := e.failedReloads(ctx)
+	if err != nil {
+		return err
+	}
+	reply, err := e.master.ask(ctx, "reload")
+	if err != nil {
+		return err
+	}
+	if strings.HasPrefix(reply, "Success=0") {
+		return fmt.Errorf("HAProxy refused the reload: %s", strings.TrimSpace(reply))
+	}
+	before := e.running.pid
+	err = e.await(ctx, gen, before, func() error {
+		n, err := e.failedReloads(ctx)
+		if err == nil && n > failed {
+			return fmt.Errorf("HAProxy refused the reload: %s", e.output(offset))
+		}
+		return nil
+	})
+	e.running.reloads++
+	return err
+}
+
+// failedReloads is the master's own count.
+func (e *Engine) failedReloads(ctx context.Context) (int, error) {
+	reply, err := e.master.ask(ctx, "show proc")
+	if err != nil {
+		return 0, err
+	}
+	master, _ := parseProcesses(reply)
+	return master.failed, nil
+}
+
+// await waits until a worker other than before answers with gen. Only the new
+// configuration can give that answer. failure is asked now and then.
+func (e *Engine) await(ctx context.Context, gen string, before int, failure func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for n := 1; ; n++ {
+		if err := e.findWorker(ctx); err != nil && ctx.Err() == nil {
+			e.log.Debug("waiting for HAProxy", "engine", "haproxy", "error", err)
+		}
+		if e.running.up && e.running.generation == gen && e.running.pid != before {
+			return nil
+		}
+		if n%20 == 0 {
+			if err := failure(); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for HAProxy's new worker: %w", ctx.Err())
+		}
+	}
+}
+
+func (e *Engine) outputSize() int64 {
+	info, err := os.Stat(e.disk.path(outputFile))
+	if err != nil {
+		return 0
+	}
+	if info.Size() > outputLimit && os.Truncate(e.disk.path(outputFile), 0) == nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// output is what HAProxy printed since offset, alerts only when there are some.
+func (e *Engine) output(offset int64) string {
+	f, err := os.Open(e.disk.path(outputFile))
+	if err != nil {
+		return err.Error()
+	}
+	defer f.Close()
+	if _, err := f.Seek(offset, io.SeekStart); err != nil {
+		return err.Error()
+	}
+	data, err := io.ReadAll(io.LimitReader(f, 64<<10))
+	if err != nil {
+		return err.Error()
+	}
+	if alerts := parseAlerts(string(data)); len(alerts) > 0 {
+		return alerts[0].text
+	}
+	return strings.TrimSpace(string(data))
+}
+
+// checkGeneration has HAProxy read a generation without loading it. What it
+// refuses is traced to the objects whose files it is in.
+func (e *Engine) checkGeneration(ctx context.Context, gen string, want model.State) error {
+	dir := e.disk.path(generations + gen)
+	out, err := exec.CommandContext(ctx, e.config.Binary, "-c", "-L", "landfall", "-f", dir).CombinedOutput()
+	if err == nil {
+		return nil
+	}
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return fmt.Errorf("check configuration: %w", err)
+	}
+	alerts := parseAlerts(string(out))
+	refused := map[string]string{}
+	owners := fileOwners(want)
+	for _, a := range alerts {
+		name := filepath.Base(a.file)
+		if path, ok := e.extra.original(name); ok {
+			e.extra = e.extra.without(path, fmt.Sprintf("line %d: %s", a.line, a.text), e.disk.goodExtras(e.extra))
+			return fmt.Errorf("%w: %s: %s", errExtra, path, a.text)
+		}
+		if owner := owners(name, dir, a.line); owner != "" && refused[owner] == "" {
+			refused[owner] = a.text
+		}
+	}
+	if len(refused) == 0 {
+		return fmt.Errorf("check configuration: HAProxy refuses it: %s", cutLines(string(out)))
+	}
+	blame := &engine.RefusedError{}
+	for name, text := range refused {
+		blame.Objects = append(blame.Objects, engine.Refused{Name: name, Message: text})
+	}
+	slices.SortFunc(blame.Objects, func(a, b engine.Refused) int { return strings.Compare(a.Name, b.Name) })
+	return blame
+}
+
+// errExtra: one of the operator's files was refused and has been set aside.
+var errExtra = errors.New("extra file refused")
+
+// fileOwners finds the object that a line of a generation came from.
+func fileOwners(want model.State) func(name, dir string, line int) string {
+	owners := make(map[string]string, len(want.Backends)+len(want.Listeners))
+	for _, b := range want.Backends {
+		owners[fileName(backendPart, b.Name, cfgSuffix)] = b.Name
+	}
+	for _, l := range want.Listeners {
+		owners[fileName(listenerPart, l.Name, cfgSuffix)] = l.Name
+	}
+	return func(name, dir string, line int) string {
+		if name != probesFile {
+			return owners[name]
+		}
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return ""
+		}
+		lines := strings.Split(string(data), "\n")
+		if line < 1 || line > len(lines) {
+			return ""
+		}
+		for _, p := range want.Probes {
+			if strings.HasPrefix(lines[line-1], "  server "+encode(p.Name)+" ") {
+				return p.Name
+			}
+		}
+		return ""
+	}
+}
+
+// alert is one error of HAProxy about a line of a file.
+type alert struct {
+	file string
+	line int
+	text string
+}
+
+var alertLine = regexp.MustCompile(`(?m)^\[ALERT\]\s+\(\d+\) : (?:config : )?(?:parsing )?(?:Binding )?(?:\[(.+?):(\d+)\] ?:? ?)?(.*)$`)
+
+// parseAlerts reads what HAProxy prints about a configuration it refuses.
+func parseAlerts(output string) []alert {
+	var alerts []alert
+	for _, m := range alertLine.FindAllStringSubmatch(output, -1) {
+		line, _ := strconv.Atoi(m[2])
+		alerts = append(alerts, alert{file: m[1], line: line, text: strings.TrimSpace(m[3])})
+	}
+	return alerts
+}
+
+func cutLines(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	if len(lines) > 5 {
+		lines = append(lines[:5], "...")
+	}
+	return strings.Join(lines, "; ")
+}

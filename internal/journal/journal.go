@@ -1,0 +1,153 @@
+// Package journal keeps a set of named values on disk as a file of JSON lines:
+// a change appends one line, so that its cost does not grow with the set.
+//
+// It is the memory of a process that may be killed at any moment: a torn last
+// line is passed over, and what was appended before it holds. It does not call
+// fsync: after a power cut the last seconds may be missing, and whoever reads it
+// compares with the world anyway.
+package journal
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Journal is an open journal. It is not safe for concurrent use.
+type Journal struct {
+	path  string
+	file  *os.File
+	lines int // in the file
+	live  map[string]struct{}
+	buf   bytes.Buffer
+}
+
+type line struct {
+	Key   string          `json:"k"`
+	Value json.RawMessage `json:"v,omitempty"` // absent: the key is gone
+}
+
+// Open opens or creates the journal at path and hands each live value to load.
+func Open(path string, load func(key string, value json.RawMessage) error) (*Journal, error) {
+	j := &Journal{path: path, live: map[string]struct{}{}}
+	values, order, err := read(path)
+	if err != nil {
+		return nil, fmt.Errorf("read journal: %w", err)
+	}
+	for _, key := range order {
+		value, ok := values[key]
+		if !ok {
+			continue
+		}
+		if err := load(key, value); err != nil {
+			return nil, fmt.Errorf("read journal %s: %s: %w", path, key, err)
+		}
+		j.live[key] = struct{}{}
+		delete(values, key)
+	}
+	j.lines = len(order)
+	j.file, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open journal: %w", err)
+	}
+	// A torn last line must not swallow the next one.
+	_, err = j.file.WriteString("\n")
+	return j, err
+}
+
+// read returns the last value of every key, and the keys in the order of lines.
+func read(path string) (values map[string]json.RawMessage, order []string, err error) {
+	values = map[string]json.RawMessage{}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return values, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	r := bufio.NewReaderSize(f, 1<<20)
+	for {
+		text, err := r.ReadBytes('\n')
+		var l line
+		if len(text) > 1 && json.Unmarshal(text, &l) == nil {
+			order = append(order, l.Key)
+			if l.Value == nil {
+				delete(values, l.Key)
+			} else {
+				values[l.Key] = l.Value
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return values, order, nil
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+}
+
+// Put adds a change to what Flush writes; a nil value removes the key.
+func (j *Journal) Put(key string, value any) error {
+	l := line{Key: key}
+	if value != nil {
+		data, err := json.Marshal(value)
+		if err != nil {
+			return fmt.Errorf("write journal: %s: %w", key, err)
+		}
+		l.Value = data
+		j.live[key] = struct{}{}
+	} else {
+		delete(j.live, key)
+	}
+	j.lines++
+	return json.NewEncoder(&j.buf).Encode(l)
+}
+
+// Flush writes what was put since the last one, as a whole or not at all as far
+// as a later Open is concerned.
+func (j *Journal) Flush() error {
+	if j.buf.Len() == 0 {
+		return nil
+	}
+	_, err := j.file.Write(j.buf.Bytes())
+	j.buf.Reset()
+	if err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	return nil
+}
+
+// Wasteful reports whether most lines are about values that have gone.
+func (j *Journal) Wasteful() bool { return j.lines > 2*len(j.live)+1000 }
+
+// Rewrite replaces the whole content by what fill puts.
+func (j *Journal) Rewrite(fill func(put func(key string, value any) error) error) error {
+	fresh := &Journal{path: j.path + ".new", live: map[string]struct{}{}}
+	if err := fill(fresh.Put); err != nil {
+		return err
+	}
+	if err := os.WriteFile(fresh.path, fresh.buf.Bytes(), 0o600); err != nil {
+		return fmt.Errorf("rewrite journal: %w", err)
+	}
+	f, err := os.OpenFile(fresh.path, os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return fmt.Errorf("rewrite journal: %w", err)
+	}
+	if err := os.Rename(fresh.path, j.path); err != nil {
+		return errors.Join(fmt.Errorf("rewrite journal %s: %w", filepath.Base(j.path), err), f.Close())
+	}
+	old := j.file
+	j.file, j.lines, j.live = f, fresh.lines, fresh.live
+	j.buf.Reset()
+	return old.Close()
+}
+
+// Close closes the file; what was put and not flushed is lost.
+func (j *Journal) Close() error { return j.file.Close() }
