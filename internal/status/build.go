@@ -1,0 +1,94 @@
+package status
+
+import (
+	"slices"
+	"time"
+
+	"github.com/landfall-edge/landfall/internal/engine"
+	"github.com/landfall-edge/landfall/internal/model"
+)
+
+// Build says how the edge is doing at a moment. engineErr is why the engine gave
+// no Stats; what it does not say is then "unknown".
+func Build(now time.Time, snap Snapshot, stats engine.Stats, engineErr error) Status {
+	s := Status{
+		Edge: snap.Edge, At: now, Started: snap.Started,
+		Ready:     len(snap.Waiting) == 0,
+		Waiting:   list(snap.Waiting),
+		VIPs:      make([]VIP, 0, len(snap.VIPs)),
+		Sources:   list(snap.Sources),
+		Listeners: []Listener{}, Routes: []Route{}, Backends: []Backend{}, Findings: []Finding{},
+		Changes: list(snap.Changes),
+		HAProxy: HAProxy{Version: stats.Version, Reloads: stats.Reloads, Workers: list(stats.Workers)},
+	}
+	for _, v := range snap.VIPs {
+		s.VIPs = append(s.VIPs, VIP{Name: v.Name, Addresses: list(v.Addresses), Any: v.Any})
+	}
+	if engineErr != nil {
+		s.HAProxy.Error = engineErr.Error()
+	}
+	if snap.Output == nil {
+		return s
+	}
+	state := snap.Output.State
+	for _, l := range state.Listeners {
+		s.Listeners = append(s.Listeners, listener(l, stats))
+	}
+	for _, r := range state.Routes {
+		s.Routes = append(s.Routes, Route{
+			Name: r.Name, Listener: r.Listener, Host: r.Match.Host, Path: r.Match.Path, Exact: r.Match.Exact,
+			Backends: list(r.Backends), Object: r.Origin.String(),
+		})
+	}
+	for _, b := range state.Backends {
+		s.Backends = append(s.Backends, backend(b, stats))
+	}
+	for _, f := range snap.Output.Findings {
+		s.Findings = append(s.Findings, Finding{
+			Source: f.Origin.Source, Kind: f.Origin.Kind, Namespace: f.Origin.Namespace, Name: f.Origin.Name,
+			Field: f.Field, Reason: f.Reason, Message: f.Message, Accepted: f.Accepted,
+		})
+	}
+	return s
+}
+
+func listener(l *model.Listener, stats engine.Stats) Listener {
+	out := Listener{
+		Name: l.Name, VIP: l.VIP, Addresses: list(l.Addresses), Port: l.Port, Protocol: l.Protocol,
+		Object: l.Origin.String(),
+	}
+	if open, ok := stats.Listeners[l.Name]; ok {
+		out.Open = &open
+	}
+	return out
+}
+
+func backend(b *model.Backend, stats engine.Stats) Backend {
+	out := Backend{
+		Name: b.Name, Protocol: b.Protocol, Balance: b.Balance, Object: b.Origin.String(),
+		Endpoints: make([]Endpoint, 0, len(b.Endpoints)),
+	}
+	if out.Balance == "" {
+		out.Balance = model.Balances[0]
+	}
+	known := stats.Backends[b.Name]
+	for _, e := range b.Endpoints {
+		ep := Endpoint{Address: e.Address, Target: e.Target, Health: "unknown"}
+		if st, ok := known[e.Address]; ok {
+			ep.Health, ep.Sessions, ep.Requests = st.Health, st.Sessions, st.Requests
+		}
+		if e.Draining {
+			ep.Health = "drain"
+		}
+		out.Endpoints = append(out.Endpoints, ep)
+	}
+	return out
+}
+
+// list is s, or an empty list, which JSON shows as [] and not as null.
+func list[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return slices.Clone(s)
+}

@@ -1,0 +1,137 @@
+// Package status is what an edge says about itself: what is served, where, how
+// healthy it is, what was found wrong and what changed last. It is pure: it
+// turns a Snapshot and the engine's Stats into a Status, and a Status into text.
+package status
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/landfall-edge/landfall/internal/desired"
+	"github.com/landfall-edge/landfall/internal/engine"
+	"github.com/landfall-edge/landfall/internal/model"
+)
+
+// Snapshot is what the agent knew after its last turn.
+type Snapshot struct {
+	Edge    string
+	Started time.Time
+	VIPs    []model.VIP
+	Sources []Source
+	// Output is nil before the first turn.
+	Output *desired.Output
+	// Changes that went live, the newest first.
+	Changes []Change
+	// Waiting says why the edge is not ready; empty means it is.
+	Waiting []string
+}
+
+// Status is what `landfall status -o json` prints. Names and meanings of its
+// fields are a promise to programs; new ones may be added.
+type Status struct {
+	Edge      string     `json:"edge"`
+	At        time.Time  `json:"at"`
+	Started   time.Time  `json:"started"`
+	Ready     bool       `json:"ready"`
+	Waiting   []string   `json:"waiting"`
+	VIPs      []VIP      `json:"vips"`
+	Sources   []Source   `json:"sources"`
+	Listeners []Listener `json:"listeners"`
+	Routes    []Route    `json:"routes"`
+	Backends  []Backend  `json:"backends"`
+	Findings  []Finding  `json:"findings"`
+	Changes   []Change   `json:"changes"`
+	HAProxy   HAProxy    `json:"haproxy"`
+}
+
+// VIP is a named set of addresses.
+type VIP struct {
+	Name      string       `json:"name"`
+	Addresses []netip.Addr `json:"addresses"`
+	Any       bool         `json:"any"` // listeners bind every address of the machine
+}
+
+// Source is how one source is doing.
+type Source struct {
+	Name string `json:"name"`
+	// Synced means that it has given a whole answer since the start.
+	Synced bool `json:"synced"`
+	// Stale means that what is served of it is its last good answer.
+	Stale   bool   `json:"stale"`
+	Message string `json:"message,omitempty"`
+}
+
+// Listener is a port that is open, or should be.
+type Listener struct {
+	Name      string         `json:"name"`
+	VIP       string         `json:"vip"`
+	Addresses []netip.Addr   `json:"addresses"` // empty: every address
+	Port      uint16         `json:"port"`
+	Protocol  model.Protocol `json:"protocol"`
+	Object    string         `json:"object"`
+	// Open is what the engine says; nil when it did not answer.
+	Open *bool `json:"open,omitempty"`
+}
+
+// Route is a match and where it goes.
+type Route struct {
+	Name     string                  `json:"name"`
+	Listener string                  `json:"listener"`
+	Host     string                  `json:"host,omitempty"`
+	Path     string                  `json:"path,omitempty"`
+	Exact    bool                    `json:"exact,omitempty"`
+	Backends []model.WeightedBackend `json:"backends"`
+	Object   string                  `json:"object"`
+}
+
+// Backend is a set of endpoints with their health.
+type Backend struct {
+	Name      string         `json:"name"`
+	Protocol  model.Protocol `json:"protocol"`
+	Balance   string         `json:"balance"`
+	Object    string         `json:"object"`
+	Endpoints []Endpoint     `json:"endpoints"`
+}
+
+// Endpoint is one address that answers.
+type Endpoint struct {
+	Address netip.AddrPort `json:"address"`
+	Target  string         `json:"target,omitempty"`
+	// Health is "up", "down", "drain", "unchecked", or "unknown" when the engine
+	// did not say.
+	Health   string `json:"health"`
+	Sessions int64  `json:"sessions"`
+	Requests int64  `json:"requests"`
+}
+
+// Finding is what became of a request that could not be met as it was written.
+type Finding struct {
+	Source    string `json:"source"`
+	Kind      string `json:"kind,omitempty"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name,omitempty"`
+	Field     string `json:"field,omitempty"`
+	Reason    string `json:"reason"`
+	Message   string `json:"message"`
+	Accepted  string `json:"accepted,omitempty"`
+}
+
+// Change is something that went live.
+type Change struct {
+	At time.Time `json:"at"`
+	// Objects says what changed, in short: "web/shop: 1 endpoint added".
+	Objects string `json:"objects"`
+	// Cause says why it took this way.
+	Cause string     `json:"cause"`
+	Way   engine.Way `json:"way"`
+	// MS is from the moment the change was heard of until clients saw it.
+	MS float64 `json:"ms"`
+}
+
+// HAProxy is how the engine is doing.
+type HAProxy struct {
+	Version string          `json:"version"`
+	Reloads int             `json:"reloads"`
+	Workers []engine.Worker `json:"workers"`
+	Error   string          `json:"error,omitempty"` // it did not answer
+}

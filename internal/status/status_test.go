@@ -1,0 +1,137 @@
+package status_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+	"sigs.k8s.io/yaml"
+
+	"github.com/landfall-edge/landfall/internal/desired"
+	"github.com/landfall-edge/landfall/internal/engine"
+	"github.com/landfall-edge/landfall/internal/model"
+	"github.com/landfall-edge/landfall/internal/status"
+)
+
+var update = flag.Bool("update", false, "rewrite the expected output in testdata")
+
+// longestCase is how many lines of a case a person reviews.
+const longestCase = 150
+
+// input is what a case is built from: in.yaml.
+type input struct {
+	Now, Started time.Time
+	Width        int
+	Color        bool
+	Edge         string
+	Waiting      []string
+	VIPs         []model.VIP
+	Sources      []status.Source
+	State        *model.State
+	Findings     []model.Finding
+	Changes      []status.Change
+	Stats        engine.Stats
+	EngineError  string
+	Health       map[string]map[netip.AddrPort]engine.EndpointStats
+	Open         map[string]bool
+}
+
+func (in input) status() status.Status {
+	snap := status.Snapshot{
+		Edge: in.Edge, Started: in.Started, VIPs: in.VIPs, Sources: in.Sources, Changes: in.Changes, Waiting: in.Waiting,
+	}
+	if in.State != nil {
+		snap.Output = &desired.Output{State: *in.State, Findings: in.Findings}
+	}
+	stats := in.Stats
+	stats.Backends, stats.Listeners = in.Health, in.Open
+	var err error
+	if in.EngineError != "" {
+		err = errors.New(in.EngineError)
+	}
+	return status.Build(in.Now, snap, stats, err)
+}
+
+func TestStatus(t *testing.T) {
+	cases, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(cases) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	for _, file := range cases {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { testCase(t, file) })
+	}
+}
+
+func testCase(t *testing.T, file string) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(data, []byte("\n")); n > longestCase {
+		t.Errorf("%s has %d lines; a case has at most %d", file, n, longestCase)
+	}
+	archive := txtar.Parse(data)
+	var in input
+	if err := yaml.UnmarshalStrict(archive.Files[0].Data, &in); err != nil {
+		t.Fatalf("read %s: %v", archive.Files[0].Name, err)
+	}
+	s := in.status()
+	for i, f := range archive.Files[1:] {
+		var got string
+		switch f.Name {
+		case "table.txt":
+			got = strings.ReplaceAll(status.Table(s, status.Format{Width: in.Width, Color: in.Color}), "\x1b", "ESC")
+		case "status.json":
+			text, err := json.MarshalIndent(s, "", " ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = string(text) + "\n"
+		default:
+			t.Fatalf("%s: unknown file %s", file, f.Name)
+		}
+		if diff := cmp.Diff(string(f.Data), got); diff != "" && !*update {
+			t.Errorf("%s: %s differs (-want +got):\n%s", file, f.Name, diff)
+		}
+		archive.Files[i+1].Data = []byte(got)
+	}
+	if *update {
+		if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestHostileNames: a name that moves the cursor must not reach the terminal.
+func TestHostileNames(t *testing.T) {
+	evil := "a\x1b[2J\nready\x00\u202e" + strings.Repeat("x", 1<<20)
+	s := status.Build(time.Unix(0, 0), status.Snapshot{
+		Edge:    evil,
+		Sources: []status.Source{{Name: evil, Message: evil}},
+		Output: &desired.Output{
+			State: model.State{
+				Listeners: []*model.Listener{{Name: evil, Protocol: model.HTTP}},
+				Routes:    []*model.Route{{Name: evil, Match: model.Match{Host: evil, Path: evil}}},
+				Backends:  []*model.Backend{{Name: evil, Endpoints: []model.Endpoint{{Target: evil}}}},
+			},
+			Findings: []model.Finding{{Origin: model.Origin{Name: evil}, Message: evil, Field: evil}},
+		},
+		Changes: []status.Change{{Objects: evil}},
+	}, engine.Stats{}, nil)
+	table := status.Table(s, status.Format{Width: 80})
+	if strings.ContainsAny(table, "\x1b\x00\u202e") {
+		t.Error("the table holds control characters")
+	}
+	if len(table) > 64<<10 {
+		t.Errorf("the table has %d bytes", len(table))
+	}
+}

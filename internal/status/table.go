@@ -1,0 +1,333 @@
+package status
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/landfall-edge/landfall/internal/engine"
+	"github.com/landfall-edge/landfall/internal/model"
+)
+
+// tableChanges is how many of the last changes a table shows; JSON has them all.
+const tableChanges = 10
+
+// Format is how a table is written.
+type Format struct {
+	Width int  // of the terminal; 0 cuts nothing
+	Color bool // with the colours of a terminal
+}
+
+// Table is the status for people.
+func Table(s Status, f Format) string {
+	p := &page{width: f.Width, color: f.Color}
+	up := tallies(s)
+	p.headline(s, up)
+	p.where(s)
+	p.listeners(s, up)
+	p.routes(s, up)
+	p.backends(s, up)
+	p.findings(s)
+	p.changes(s)
+	return p.b.String()
+}
+
+// tally counts endpoints that take traffic.
+type tally struct {
+	up, total int
+	unknown   bool
+}
+
+func (t tally) cell() cell {
+	text := fmt.Sprintf("%d/%d up", t.up, t.total)
+	switch {
+	case t.total == 0:
+		return cell{"no endpoints", red}
+	case t.unknown:
+		return cell{fmt.Sprintf("?/%d up", t.total), yellow}
+	case t.up == 0:
+		return cell{text, red}
+	case t.up < t.total:
+		return cell{text, yellow}
+	default:
+		return cell{text, green}
+	}
+}
+
+func tallies(s Status) map[string]tally {
+	out := make(map[string]tally, len(s.Backends))
+	for _, b := range s.Backends {
+		var t tally
+		for _, e := range b.Endpoints {
+			t.total++
+			switch e.Health {
+			case "up", "unchecked":
+				t.up++
+			case "unknown":
+				t.unknown = true
+			}
+		}
+		out[b.Name] = t
+	}
+	return out
+}
+
+func (p *page) headline(s Status, up map[string]tally) {
+	state := cell{"ready", green}
+	if !s.Ready {
+		state = cell{"not ready", red}
+	}
+	name := s.Edge
+	if name == "" {
+		name = "edge"
+	}
+	p.line(cell{name, bold}, cell{"  ", plain}, state, cell{", for " + span(s.At.Sub(s.Started)), plain})
+	for _, w := range s.Waiting {
+		p.wrap(2, cell{"waiting: " + w, yellow})
+	}
+	var all tally
+	for _, t := range up {
+		all.up, all.total = all.up+t.up, all.total+t.total
+		all.unknown = all.unknown || t.unknown
+	}
+	known := strconv.Itoa(all.up)
+	if all.unknown {
+		known = "?"
+	}
+	p.wrap(2, cell{fmt.Sprintf("%s, %s, %s, %s of %s up, %s", count(len(s.Listeners), "listener"),
+		count(len(s.Routes), "route"), count(len(s.Backends), "backend"), known,
+		count(all.total, "endpoint"), count(len(s.Findings), "finding")), plain})
+	p.engine(s.HAProxy)
+}
+
+func (p *page) engine(h HAProxy) {
+	if h.Error != "" {
+		p.wrap(2, cell{"HAProxy does not answer: " + h.Error, red})
+		return
+	}
+	if h.Version == "" {
+		return
+	}
+	text := fmt.Sprintf("HAProxy %s, %s", h.Version, count(h.Reloads, "reload"))
+	old, open, finishing := 0, 0, 0
+	for _, w := range h.Workers {
+		if w.Old {
+			old++
+			finishing += w.Connections
+		} else {
+			open += w.Connections
+		}
+	}
+	text += ", " + count(open, "connection")
+	if len(h.Workers) == old {
+		text = "HAProxy " + h.Version + " is not running"
+	}
+	if old > 0 {
+		text += fmt.Sprintf("; %s left to finish", count(old, "old worker"))
+		if finishing > 0 {
+			text += " " + count(finishing, "connection")
+		}
+	}
+	p.wrap(2, cell{text, plain})
+}
+
+// where shows the VIPs and the sources, with which everything begins.
+func (p *page) where(s Status) {
+	p.title("VIPs", len(s.VIPs))
+	var rows [][]cell
+	for _, v := range s.VIPs {
+		rows = append(rows, []cell{{v.Name, plain}, {joinAddrs(v.Addresses), plain}})
+		if v.Any {
+			rows[len(rows)-1][1].text += " (every address of this machine)"
+		}
+	}
+	p.table(2, rows)
+	p.title("sources", len(s.Sources))
+	rows = nil
+	for _, src := range s.Sources {
+		state := cell{"synced", green}
+		switch {
+		case src.Stale:
+			state = cell{"stale", yellow}
+		case !src.Synced:
+			state = cell{"not synced", red}
+		}
+		rows = append(rows, []cell{{src.Name, plain}, state})
+	}
+	p.table(2, rows)
+	for _, src := range s.Sources {
+		if src.Message != "" {
+			p.wrap(4, cell{src.Name + ": " + src.Message, yellow})
+		}
+	}
+}
+
+func (p *page) listeners(s Status, up map[string]tally) {
+	p.title("listeners", len(s.Listeners))
+	if len(s.Listeners) == 0 {
+		p.line(cell{"  nothing is served yet", yellow})
+	}
+	targets, routes := map[string]string{}, map[string]int{}
+	for _, r := range s.Routes {
+		routes[r.Listener]++
+		if len(r.Backends) > 0 {
+			targets[r.Listener] = r.Backends[0].Name
+		}
+	}
+	var rows [][]cell
+	for _, l := range s.Listeners {
+		what := cell{count(routes[l.Name], "route"), plain}
+		var health cell
+		if l.Protocol == model.TCP {
+			what.text = l.Object
+			health = up[targets[l.Name]].cell()
+		}
+		if l.Open != nil && !*l.Open {
+			health = cell{"not open", red}
+		}
+		for i, where := range sockets(l) {
+			row := []cell{{where, plain}, {string(l.Protocol), faint}, what, health}
+			if i > 0 {
+				row = row[:1]
+			}
+			rows = append(rows, row)
+		}
+	}
+	p.table(2, rows)
+}
+
+func sockets(l Listener) []string {
+	if len(l.Addresses) == 0 {
+		return []string{"*:" + strconv.Itoa(int(l.Port))}
+	}
+	out := make([]string, len(l.Addresses))
+	for i, a := range l.Addresses {
+		out[i] = netip.AddrPortFrom(a, l.Port).String()
+	}
+	return out
+}
+
+func (p *page) routes(s Status, up map[string]tally) {
+	tcp := map[string]bool{}
+	for _, l := range s.Listeners {
+		tcp[l.Name] = l.Protocol == model.TCP
+	}
+	var rows [][]cell
+	n := 0
+	for _, r := range s.Routes {
+		if !tcp[r.Listener] { // the others are told with their listeners
+			rows = append(rows, routeRows(r, up)...)
+			n++
+		}
+	}
+	if n > 0 {
+		p.title("routes", n)
+		p.table(2, rows)
+	}
+}
+
+// routeRows is a line for each backend of a route.
+func routeRows(r Route, up map[string]tally) [][]cell {
+	match := r.Host
+	if match == "" {
+		match = "*"
+	}
+	match += r.Path
+	if r.Exact {
+		match += " (exactly)"
+	}
+	if len(r.Backends) == 0 {
+		return [][]cell{{{match, plain}, {"-> 503: nothing is there to answer", red}}}
+	}
+	rows := make([][]cell, len(r.Backends))
+	for i, b := range r.Backends {
+		to := "-> " + b.Name
+		if len(r.Backends) > 1 {
+			to = fmt.Sprintf("-> %d %s", b.Weight, b.Name)
+		}
+		rows[i] = []cell{{match, plain}, {to, plain}, up[b.Name].cell()}
+		match = ""
+	}
+	return rows
+}
+
+func (p *page) backends(s Status, up map[string]tally) {
+	if len(s.Backends) == 0 {
+		return
+	}
+	p.title("backends", len(s.Backends))
+	for _, b := range s.Backends {
+		p.table(2, [][]cell{{{b.Name, bold}, {string(b.Protocol), faint}, {b.Balance, faint}, up[b.Name].cell()}})
+		var rows [][]cell
+		for _, e := range b.Endpoints {
+			rows = append(rows, []cell{{e.Address.String(), plain}, healthCell(e.Health),
+				{fmt.Sprintf("%d open, %d served", e.Sessions, e.Requests), faint}, {e.Target, plain}})
+		}
+		p.table(4, rows)
+	}
+}
+
+func healthCell(health string) cell {
+	switch health {
+	case "up":
+		return cell{health, green}
+	case "down":
+		return cell{health, red}
+	case "unchecked":
+		return cell{health, plain}
+	default:
+		return cell{health, yellow}
+	}
+}
+
+func (p *page) findings(s Status) {
+	if len(s.Findings) == 0 {
+		return
+	}
+	p.title("findings", len(s.Findings))
+	for _, f := range s.Findings {
+		o := model.Origin{Source: f.Source, Kind: f.Kind, Namespace: f.Namespace, Name: f.Name}
+		who := o.String()
+		if f.Kind != "" {
+			who = f.Kind + " " + who
+		}
+		p.line(cell{"  ! ", yellow}, cell{who, bold}, cell{"  " + f.Reason, yellow})
+		if f.Field != "" {
+			p.wrap(4, cell{f.Field, faint})
+		}
+		p.wrap(4, cell{f.Message, plain})
+		if f.Accepted != "" {
+			p.wrap(4, cell{"Served all the same: " + f.Accepted, faint})
+		}
+	}
+}
+
+func (p *page) changes(s Status) {
+	if len(s.Changes) == 0 {
+		return
+	}
+	p.title("last changes", len(s.Changes))
+	shown := s.Changes[:min(len(s.Changes), tableChanges)]
+	rows := make([][]cell, 0, len(shown))
+	for _, c := range shown {
+		way := cell{string(c.Way), green}
+		if c.Way != engine.Runtime {
+			way.paint = yellow
+		}
+		what := cell{c.Objects, plain}
+		if c.Way == engine.Reload {
+			what.text += " (" + c.Cause + ")"
+		}
+		rows = append(rows, []cell{{span(s.At.Sub(c.At)) + " ago", plain}, {millis(c.MS), plain}, way, what})
+	}
+	p.table(2, rows)
+}
+
+func joinAddrs(addrs []netip.Addr) string {
+	words := make([]string, len(addrs))
+	for i, a := range addrs {
+		words[i] = a.String()
+	}
+	return strings.Join(words, ", ")
+}
