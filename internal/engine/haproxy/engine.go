@@ -207,7 +207,9 @@ func (e *Engine) load(ctx context.Context, r renderer, want model.State, p plan.
 	if err != nil {
 		return err
 	}
-	if err := how(ctx, gen); err != nil {
+	// An agent that is told to end finishes what it began, so that the next one
+	// finds a worker that it knows.
+	if err := how(context.WithoutCancel(ctx), gen); err != nil {
 		e.disk.demote(gen, previous)
 		return err
 	}

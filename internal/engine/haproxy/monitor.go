@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -284,13 +285,21 @@ func (e *Engine) bury(ctx context.Context) {
 	}
 	for be, zombies := range e.names.zombies {
 		var left []zombie
-		for _, z := range zombies {
-			reply, err := e.stats.ask(ctx, "del server "+be+"/"+z.name)
+		for batch := range slices.Chunk(zombies, 50) {
+			texts := make([]string, len(batch))
+			for i, z := range batch {
+				texts[i] = "del server " + be + "/" + z.name
+			}
+			rest, err := e.stats.ask(ctx, strings.Join(texts, ";"))
 			if err != nil {
 				return
 			}
-			if strings.Contains(reply, "still has connections") {
-				left = append(left, z)
+			for _, z := range batch {
+				var reply string
+				reply, rest = nextReply(rest)
+				if strings.Contains(reply, "still has connections") {
+					left = append(left, z)
+				}
 			}
 		}
 		if len(left) == 0 {
