@@ -1,0 +1,164 @@
+package kube
+
+import (
+	"fmt"
+	"hash/maphash"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/landfall-edge/landfall/internal/source/kube/object"
+)
+
+// item is what is kept of an object beside what the Translator keeps.
+type item struct {
+	key object.Key
+	uid types.UID
+	// hash is of what the translators read.
+	hash uint64
+	// told is what the status says; nil for kinds that have none of ours.
+	told *told
+	// object is handed to the Translator and forgotten.
+	object runtime.Object
+}
+
+// marshaler is how every Kubernetes type writes itself, in a fixed order.
+type marshaler interface {
+	Size() int
+	MarshalToSizedBuffer([]byte) (int, error)
+}
+
+// item reads and strips one object. What Transformer returned is left as it is.
+func (st *store) item(obj any) (*item, error) {
+	if it, done := obj.(*item); done {
+		return it, nil
+	}
+	o, isRuntime := obj.(runtime.Object)
+	m, isMarshaler := obj.(marshaler)
+	if !isRuntime || !isMarshaler {
+		return nil, fmt.Errorf("read %s: unexpected %T", st.source.kinds[st.i].name, obj)
+	}
+	om, err := meta.Accessor(obj)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", st.source.kinds[st.i].name, err)
+	}
+	it := &item{
+		key: object.Key{Namespace: om.GetNamespace(), Name: om.GetName()},
+		uid: om.GetUID(), told: readTold(o), object: o,
+	}
+	strip(om)
+	size := m.Size()
+	if cap(st.buffer) < size {
+		st.buffer = make([]byte, 2*size)
+	}
+	n, err := m.MarshalToSizedBuffer(st.buffer[:size])
+	if err != nil {
+		return nil, fmt.Errorf("read %s %s: %w", st.source.kinds[st.i].name, it.key, err)
+	}
+	it.hash = maphash.Bytes(st.source.seed, st.buffer[size-n:size])
+	return it, nil
+}
+
+// set takes one object that was added or changed.
+func (s *Source) set(i int, it *item) {
+	s.mu.Lock()
+	changed, retold := s.keep(i, it)
+	changed = changed && s.ready
+	s.mu.Unlock()
+	if changed {
+		s.changed()
+	}
+	if retold {
+		s.reporter.look(ref{s.kinds[i].name, it.key})
+	}
+}
+
+// keep puts an item in place and reports whether the Translator has anything new,
+// and whether the status has. The caller holds mu.
+func (s *Source) keep(i int, it *item) (changed, retold bool) {
+	old := s.items[i][it.key]
+	s.items[i][it.key] = it
+	obj := it.object
+	it.object = nil
+	if it.told != nil {
+		retold = old == nil || old.uid != it.uid || *old.told != *it.told
+	}
+	if old != nil && old.hash == it.hash {
+		return false, retold
+	}
+	s.translator.Set(obj)
+	return true, retold
+}
+
+func (s *Source) remove(i int, obj any) error {
+	om, err := meta.Accessor(obj)
+	if err != nil {
+		return fmt.Errorf("read deleted %s: %w", s.kinds[i].name, err)
+	}
+	key := object.Key{Namespace: om.GetNamespace(), Name: om.GetName()}
+	s.mu.Lock()
+	s.forget(i, key)
+	ready := s.ready
+	s.mu.Unlock()
+	if ready {
+		s.changed()
+	}
+	return nil
+}
+
+// forget takes an object away. The caller holds mu.
+func (s *Source) forget(i int, key object.Key) {
+	if _, there := s.items[i][key]; !there {
+		return
+	}
+	delete(s.items[i], key)
+	gone := s.kinds[i].one()
+	if om, ok := gone.(metav1.Object); ok {
+		om.SetNamespace(key.Namespace)
+		om.SetName(key.Name)
+	}
+	s.translator.Delete(gone)
+}
+
+// replace takes all objects of a kind, in one step: between two lists nobody sees
+// half of one.
+func (s *Source) replace(i int, items []*item) {
+	var look []ref
+	s.mu.Lock()
+	before := s.items[i]
+	there := make(map[object.Key]bool, len(items))
+	any := false
+	for _, it := range items {
+		there[it.key] = true
+		changed, retold := s.keep(i, it)
+		any = any || changed
+		if retold {
+			look = append(look, ref{s.kinds[i].name, it.key})
+		}
+	}
+	var gone []object.Key
+	for key := range before {
+		if !there[key] {
+			gone = append(gone, key)
+		}
+	}
+	slices.SortFunc(gone, object.Key.Compare)
+	for _, key := range gone {
+		s.forget(i, key)
+	}
+	any = any || len(gone) > 0
+	first := !s.ready && s.health.synced(i)
+	s.ready = s.ready || first
+	any = s.ready && (any || first)
+	s.mu.Unlock()
+	if any {
+		s.changed()
+	}
+	if first {
+		s.reporter.wake() // it may have been told something before
+	}
+	s.reporter.look(look...)
+}
