@@ -67,7 +67,7 @@ test: test-deps lint ## install what is missing and run every test
 
 .PHONY: race
 race: test-deps ## test the packages that use goroutines under the race detector
-	go test -vet=off -race $(TESTFLAGS) $(concurrent) 2>&1 | $(brief)
+	go test -vet=off -race $(TESTFLAGS) $(or $(concurrent),./...) 2>&1 | $(brief)
 
 .PHONY: fuzz
 fuzz: go ## run each fuzz target for long: make fuzz FUZZTIME=10m
