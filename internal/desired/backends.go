@@ -243,7 +243,7 @@ func missingBackend(route *model.Route, name string) model.Finding {
 		}
 	}
 	return model.Finding{
-		Origin: route.Origin, Field: matchText(route.Match), Reason: "UnknownBackend",
+		Origin: route.Origin, Field: routeField(route), Reason: "UnknownBackend",
 		Message: fmt.Sprintf("there is no backend %s; a route with no other backend answers 503", show(name)),
 	}
 }

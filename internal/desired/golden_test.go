@@ -151,13 +151,13 @@ func text(o *desired.Output) string {
 	var b strings.Builder
 	b.WriteString(plan.Diff(model.State{}, o.State).String())
 	for _, f := range o.Findings {
-		fmt.Fprintf(&b, "! %s %s: %s: %s\n", f.Origin.Key(), f.Field, f.Reason, f.Message)
+		fmt.Fprintf(&b, "! %s %s: %s: %s\n", line(f.Origin.Key()), f.Field, f.Reason, f.Message)
 		if f.Accepted != "" {
 			fmt.Fprintf(&b, "  served: %s\n", f.Accepted)
 		}
 	}
 	for _, o := range o.Outcomes {
-		fmt.Fprintf(&b, "= %s", o.Origin.Key())
+		fmt.Fprintf(&b, "= %s", line(o.Origin.Key()))
 		for _, a := range o.Addresses {
 			fmt.Fprintf(&b, " %s", a)
 		}
@@ -171,3 +171,5 @@ func text(o *desired.Output) string {
 	}
 	return b.String()
 }
+
+func line(s string) string { return strings.ReplaceAll(s, "\n", "\\n") }

@@ -173,7 +173,7 @@ func allDown(p *model.Probe, source string, n int) model.Finding {
 	}
 	return model.Finding{
 		Origin: model.Origin{Source: source}, Field: "probe", Reason: "AllProbesDown",
-		Message: fmt.Sprintf("%s GET :%d%s; they stay in service until one does. Look at kube-proxy on the nodes, and at the network between them and this edge",
+		Message: fmt.Sprintf("%s GET :%d%s; what is on them stays in service until one does. Look at kube-proxy on the nodes, and at the network between them and this edge",
 			what, p.Port, show(p.Path)),
 		Accepted: "all endpoints are served",
 	}

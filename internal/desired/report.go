@@ -131,7 +131,7 @@ func (r *resolver) partFindings(i int) []model.Finding {
 			}
 		default:
 			if message := r.routeMessage(claim, p.in.Routes[j]); message != "" {
-				add(matchText(p.in.Routes[j].Match), claim.why, message)
+				add(routeField(p.in.Routes[j]), claim.why, message)
 			}
 		}
 	}

@@ -42,6 +42,15 @@ func matchText(m model.Match) string {
 	return show(host + max(m.Path, "/"))
 }
 
+// routeField is where a finding about a route points: its match, or its listener
+// when that is what it is of.
+func routeField(r *model.Route) string {
+	if r.VIP == "" && r.Listener != "" && r.Match == (model.Match{}) {
+		return show(r.Listener)
+	}
+	return matchText(r.Match)
+}
+
 // relative names an object as its reader would look for it: the kind and the
 // source only where they are not the reader's own.
 func relative(o, reader *model.Origin) string {
@@ -55,15 +64,15 @@ func relative(o, reader *model.Origin) string {
 	return name
 }
 
-// because says why the winner wins.
+// because says why the winner wins, after its name.
 func because(winner, loser *model.Origin, winnerSource, loserSource int) string {
 	switch {
 	case winnerSource != loserSource:
-		return "its source comes first in the edge's file"
+		return "whose source comes first in the edge's file"
 	case !winner.Created.Equal(loser.Created):
-		return "it is older"
+		return "which is older"
 	}
-	return "its name comes first"
+	return "whose name comes first"
 }
 
 func (r *resolver) unknownVIP(name string) string {
@@ -86,7 +95,7 @@ func (r *resolver) portMessage(claim *listenerClaim, reader *model.Origin) strin
 	case aside:
 		return setAsideMessage(l.Name, r.setAside[l.Name])
 	case reserved:
-		return fmt.Sprintf("%s is one of the edge's own sockets (%s); choose another front port, or move the socket in the edge's file, for example admin: {listen: 127.0.0.1:9180}",
+		return fmt.Sprintf("%s is one of the edge's own sockets (%s); choose another front port, or move the socket in the edge's file, for example admin: {listen: 127.0.0.1:9190}",
 			port, r.reserved[claim.by])
 	case held:
 		return fmt.Sprintf("%s is held by %s; %s", port, holder(r.held[claim.by]), freeIt(r.held[claim.by]))
@@ -111,13 +120,13 @@ func (r *resolver) lostPort(port string, claim *listenerClaim, reader *model.Ori
 		return fmt.Sprintf("%s belongs to VIP %s, whose addresses are the same; give each VIP addresses of its own",
 			port, show(winner.listener.VIP))
 	case winner.part < 0:
-		return fmt.Sprintf("%s serves HTTP routes, the first of them for %s, and %s; choose another front port or VIP; this one takes over when those routes go",
+		return fmt.Sprintf("%s serves HTTP routes, the first of them for %s, %s; choose another front port or VIP; this one takes over when those routes go",
 			port, relative(winner.origin, reader), why)
 	case claim.part < 0:
-		return fmt.Sprintf("%s belongs to %s, and %s; move that to another front port, or set http.port in the edge's file; HTTP takes over when it goes",
+		return fmt.Sprintf("%s belongs to %s, %s; move that to another front port, or set http.port in the edge's file; HTTP takes over when it goes",
 			port, relative(winner.origin, reader), why)
 	}
-	return fmt.Sprintf("%s belongs to %s, and %s; choose another front port or VIP; this one takes over when that goes",
+	return fmt.Sprintf("%s belongs to %s, %s; choose another front port or VIP; this one takes over when that goes",
 		port, relative(winner.origin, reader), why)
 }
 
@@ -164,21 +173,18 @@ func (r *resolver) routeMessage(claim *routeClaim, asked *model.Route) string {
 
 func (r *resolver) lostRoute(claim *routeClaim) string {
 	winner := &r.routes[r.winners[keyOf(claim.route)]]
-	what := matchText(claim.route.Match)
-	if claim.vip < 0 {
-		what = show(claim.route.Listener)
-	}
+	what := routeField(claim.route)
 	switch ranked := winner.route.Rank != claim.route.Rank; {
 	case winner.origin == claim.origin && ranked:
 		return "" // an object's own rule comes before its own default backend
 	case winner.origin == claim.origin:
 		return fmt.Sprintf("%s is there twice in the same object; the first counts", what)
 	case ranked:
-		return fmt.Sprintf("%s already serves %s, and a rule comes before a default backend; the default backend takes over when the rule goes",
+		return fmt.Sprintf("%s already serves %s by a rule, which comes before a default backend; the default backend takes over when the rule goes",
 			relative(winner.origin, claim.origin), what)
 	default:
-		return fmt.Sprintf("%s already serves %s, and %s; choose another host or path; this one takes over when that goes",
-			relative(winner.origin, claim.origin), what, because(winner.origin, claim.origin, winner.source, claim.source))
+		return fmt.Sprintf("%s, %s, already serves %s; choose another host or path; this one takes over when that goes",
+			relative(winner.origin, claim.origin), because(winner.origin, claim.origin, winner.source, claim.source), what)
 	}
 }
 
