@@ -27,9 +27,11 @@ func Build(now time.Time, snap Snapshot, stats engine.Stats, engineErr error) St
 	if engineErr != nil {
 		s.HAProxy.Error = engineErr.Error()
 	}
+	s.find(snap.Engine)
 	if snap.Output == nil {
 		return s
 	}
+	s.find(snap.Output.Findings)
 	state := snap.Output.State
 	for _, l := range state.Listeners {
 		s.Listeners = append(s.Listeners, listener(l, stats))
@@ -43,13 +45,16 @@ func Build(now time.Time, snap Snapshot, stats engine.Stats, engineErr error) St
 	for _, b := range state.Backends {
 		s.Backends = append(s.Backends, backend(b, stats))
 	}
-	for _, f := range snap.Output.Findings {
+	return s
+}
+
+func (s *Status) find(findings []model.Finding) {
+	for _, f := range findings {
 		s.Findings = append(s.Findings, Finding{
 			Source: f.Origin.Source, Kind: f.Origin.Kind, Namespace: f.Origin.Namespace, Name: f.Origin.Name,
 			Field: f.Field, Reason: f.Reason, Message: f.Message, Accepted: f.Accepted,
 		})
 	}
-	return s
 }
 
 func listener(l *model.Listener, stats engine.Stats) Listener {

@@ -10,6 +10,7 @@ import (
 	"github.com/landfall-edge/landfall/internal/desired"
 	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/model"
+	"github.com/landfall-edge/landfall/internal/source"
 )
 
 // Snapshot is what the agent knew after its last turn.
@@ -17,9 +18,11 @@ type Snapshot struct {
 	Edge    string
 	Started time.Time
 	VIPs    []model.VIP
-	Sources []Source
+	Sources []source.Status
 	// Output is nil before the first turn.
 	Output *desired.Output
+	// Engine's own findings, about no object of a source.
+	Engine []model.Finding
 	// Changes that went live, the newest first.
 	Changes []Change
 	// Waiting says why the edge is not ready; empty means it is.
@@ -29,19 +32,19 @@ type Snapshot struct {
 // Status is what `landfall status -o json` prints. Names and meanings of its
 // fields are a promise to programs; new ones may be added.
 type Status struct {
-	Edge      string     `json:"edge"`
-	At        time.Time  `json:"at"`
-	Started   time.Time  `json:"started"`
-	Ready     bool       `json:"ready"`
-	Waiting   []string   `json:"waiting"`
-	VIPs      []VIP      `json:"vips"`
-	Sources   []Source   `json:"sources"`
-	Listeners []Listener `json:"listeners"`
-	Routes    []Route    `json:"routes"`
-	Backends  []Backend  `json:"backends"`
-	Findings  []Finding  `json:"findings"`
-	Changes   []Change   `json:"changes"`
-	HAProxy   HAProxy    `json:"haproxy"`
+	Edge      string          `json:"edge"`
+	At        time.Time       `json:"at"`
+	Started   time.Time       `json:"started"`
+	Ready     bool            `json:"ready"`
+	Waiting   []string        `json:"waiting"`
+	VIPs      []VIP           `json:"vips"`
+	Sources   []source.Status `json:"sources"`
+	Listeners []Listener      `json:"listeners"`
+	Routes    []Route         `json:"routes"`
+	Backends  []Backend       `json:"backends"`
+	Findings  []Finding       `json:"findings"`
+	Changes   []Change        `json:"changes"`
+	HAProxy   HAProxy         `json:"haproxy"`
 }
 
 // VIP is a named set of addresses.
@@ -49,16 +52,6 @@ type VIP struct {
 	Name      string       `json:"name"`
 	Addresses []netip.Addr `json:"addresses"`
 	Any       bool         `json:"any"` // listeners bind every address of the machine
-}
-
-// Source is how one source is doing.
-type Source struct {
-	Name string `json:"name"`
-	// Synced means that it has given a whole answer since the start.
-	Synced bool `json:"synced"`
-	// Stale means that what is served of it is its last good answer.
-	Stale   bool   `json:"stale"`
-	Message string `json:"message,omitempty"`
 }
 
 // Listener is a port that is open, or should be.

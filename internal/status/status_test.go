@@ -19,6 +19,7 @@ import (
 	"github.com/landfall-edge/landfall/internal/desired"
 	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/model"
+	"github.com/landfall-edge/landfall/internal/source"
 	"github.com/landfall-edge/landfall/internal/status"
 )
 
@@ -35,7 +36,7 @@ type input struct {
 	Edge         string
 	Waiting      []string
 	VIPs         []model.VIP
-	Sources      []status.Source
+	Sources      []source.Status
 	State        *model.State
 	Findings     []model.Finding
 	Changes      []status.Change
@@ -116,7 +117,7 @@ func TestHostileNames(t *testing.T) {
 	evil := "a\x1b[2J\nready\x00\u202e" + strings.Repeat("x", 1<<20)
 	s := status.Build(time.Unix(0, 0), status.Snapshot{
 		Edge:    evil,
-		Sources: []status.Source{{Name: evil, Message: evil}},
+		Sources: []source.Status{{Name: evil, Message: evil}},
 		Output: &desired.Output{
 			State: model.State{
 				Listeners: []*model.Listener{{Name: evil, Protocol: model.HTTP}},

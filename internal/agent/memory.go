@@ -1,0 +1,147 @@
+package agent
+
+import (
+	"context"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/landfall-edge/landfall/internal/desired"
+	"github.com/landfall-edge/landfall/internal/engine"
+	"github.com/landfall-edge/landfall/internal/model"
+)
+
+// mendPause is how long a refused object stays set aside at least: one that
+// changes all the time must not cost the others a refused configuration each time.
+const mendPause = time.Second
+
+// refusals are the objects that the engine refused, by name.
+type refusals map[string]refusal
+
+type refusal struct {
+	message string
+	at      time.Time
+	// asked is what the sources asked for under this name; when it changes, the
+	// object has another chance.
+	asked []any
+	// changed means that it has changed, yet too soon.
+	changed bool
+}
+
+// add remembers what was refused and reports whether any of it is new, so that
+// another round can do better.
+func (r refusals) add(objects []engine.Refused, fragments []model.Fragment, now time.Time) bool {
+	news := false
+	for _, o := range objects {
+		if _, known := r[o.Name]; known {
+			continue
+		}
+		r[o.Name] = refusal{message: o.Message, at: now}
+		news = true
+	}
+	if news {
+		asked := r.find(fragments)
+		for name, old := range r {
+			if old.at.Equal(now) {
+				old.asked = asked[name]
+				r[name] = old
+			}
+		}
+	}
+	return news
+}
+
+// forget lets go of what has changed since it was refused, and at a recheck of
+// what no source asked for by its own name.
+func (r refusals) forget(fragments []model.Fragment, recheck bool, now time.Time) {
+	if len(r) == 0 {
+		return
+	}
+	asked := r.find(fragments)
+	for name, old := range r {
+		old.changed = !same(old.asked, asked[name])
+		r[name] = old
+		early := now.Before(old.at.Add(mendPause))
+		if old.changed && !early || recheck && len(old.asked) == 0 {
+			delete(r, name)
+		}
+	}
+}
+
+// again is when an object that changed too soon has its chance; zero is never.
+func (r refusals) again() time.Time {
+	var at time.Time
+	for _, old := range r {
+		if t := old.at.Add(mendPause); old.changed && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
+	return at
+}
+
+func (r refusals) messages() map[string]string {
+	out := make(map[string]string, len(r))
+	for name, old := range r {
+		out[name] = old.message
+	}
+	return out
+}
+
+// find returns what the fragments ask for under the names of r.
+func (r refusals) find(fragments []model.Fragment) map[string][]any {
+	out := map[string][]any{}
+	note := func(name string, object any) {
+		if _, ok := r[name]; ok {
+			out[name] = append(out[name], object)
+		}
+	}
+	for _, f := range fragments {
+		for _, p := range f.Parts {
+			for _, l := range p.Listeners {
+				note(l.Name, l)
+			}
+			for _, route := range p.Routes {
+				note(route.Name, route)
+			}
+		}
+		for _, b := range f.Backends {
+			note(b.Name, b)
+		}
+		for _, p := range f.Probes {
+			note(p.Name, p)
+		}
+	}
+	return out
+}
+
+// same compares pointers first: a source that changed nothing hands on the same.
+func same(a, b []any) bool {
+	return slices.EqualFunc(a, b, func(x, y any) bool { return x == y || reflect.DeepEqual(x, y) })
+}
+
+// findHeld asks which ports others hold and reports whether that has changed. A
+// failure changes nothing: the ports are then tried.
+func (a *Agent) findHeld(ctx context.Context, asked []*model.Listener) bool {
+	if a.finder == nil {
+		return false
+	}
+	held, err := a.finder.Held(ctx, asked)
+	if err != nil {
+		a.Log.Warn("ports of others could not be looked up", "error", err)
+		return false
+	}
+	if slices.Equal(held, a.held) {
+		return false
+	}
+	a.held = held
+	return true
+}
+
+// report tells the sources what became of their objects, if that has changed.
+func (a *Agent) report(ctx context.Context, out *desired.Output) {
+	if h := a.handed; h != nil && slices.Equal(h.Outcomes, out.Outcomes) && slices.Equal(h.Findings, out.Findings) {
+		return
+	}
+	a.Sources.Report(ctx, out.Outcomes, out.Findings)
+	a.handed = out
+}

@@ -1,0 +1,219 @@
+package agent_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/landfall-edge/landfall/internal/agent"
+	"github.com/landfall-edge/landfall/internal/engine"
+	"github.com/landfall-edge/landfall/internal/model"
+	"github.com/landfall-edge/landfall/internal/plan"
+	"github.com/landfall-edge/landfall/internal/source"
+)
+
+// sources is a Set whose answer the test decides.
+type sources struct {
+	ready chan struct{}
+
+	mu       sync.Mutex
+	changed  func()
+	answer   []model.Fragment
+	reads    int
+	reported [][]model.Finding
+	outcomes []*model.Outcome
+}
+
+func (s *sources) Run(ctx context.Context, changed func()) error {
+	s.mu.Lock()
+	s.changed = changed
+	s.mu.Unlock()
+	<-ctx.Done()
+	return nil
+}
+
+func (s *sources) Ready() <-chan struct{} { return s.ready }
+
+func (s *sources) Read(context.Context) []model.Fragment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reads++
+	return s.answer
+}
+
+func (s *sources) Report(_ context.Context, outcomes []*model.Outcome, findings []model.Finding) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reported = append(s.reported, findings)
+	s.outcomes = outcomes
+}
+
+func (s *sources) Status() []source.Status { return []source.Status{{Name: "test", Synced: true}} }
+
+// ask changes the answer and says so.
+func (s *sources) ask(f ...model.Fragment) {
+	s.mu.Lock()
+	s.answer = f
+	changed := s.changed
+	s.mu.Unlock()
+	if changed != nil {
+		changed()
+	}
+}
+
+// machine is an engine in memory that can be slow, refuse and fail.
+type machine struct {
+	mu      sync.Mutex
+	have    model.State
+	applies int
+	tries   []time.Time
+	took    time.Duration
+	fail    error
+	refuse  map[string]string
+	held    []model.Held
+	asks    int
+	health  map[string]model.ProbeHealth
+	changed func()
+}
+
+func (m *machine) Observe(context.Context) (model.State, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.have, nil
+}
+
+func (m *machine) Apply(_ context.Context, want model.State, _ plan.Plan) (engine.Applied, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tries = append(m.tries, time.Now())
+	time.Sleep(m.took)
+	if m.fail != nil {
+		return engine.Applied{}, m.fail
+	}
+	refused := &engine.RefusedError{}
+	for _, r := range want.Routes {
+		if words, ok := m.refuse[r.Name]; ok {
+			refused.Objects = append(refused.Objects, engine.Refused{Name: r.Name, Message: words})
+		}
+	}
+	if len(refused.Objects) > 0 {
+		return engine.Applied{}, refused
+	}
+	m.have = want
+	m.applies++
+	return engine.Applied{Way: engine.Runtime, Took: m.took}, nil
+}
+
+func (m *machine) Held(_ context.Context, listeners []*model.Listener) ([]model.Held, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.asks++
+	var held []model.Held
+	for _, h := range m.held {
+		if slices.ContainsFunc(listeners, func(l *model.Listener) bool { return l.Port == h.Port }) {
+			held = append(held, h)
+		}
+	}
+	return held, nil
+}
+
+func (m *machine) Run(ctx context.Context, changed func()) error {
+	m.mu.Lock()
+	m.changed = changed
+	m.mu.Unlock()
+	<-ctx.Done()
+	return nil
+}
+
+func (m *machine) Health() map[string]model.ProbeHealth {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.health
+}
+
+func (m *machine) Stats(context.Context) (engine.Stats, error) { return engine.Stats{}, nil }
+
+// set changes the machine under its lock.
+func (m *machine) set(change func(m *machine)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change(m)
+}
+
+// world is an agent that runs in a bubble of its own time.
+type world struct {
+	*sources
+	*machine
+	agent *agent.Agent
+}
+
+var errBroken = errors.New("no such luck")
+
+func inWorld(t *testing.T, story func(t *testing.T, w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{
+			sources: &sources{ready: make(chan struct{})},
+			machine: &machine{refuse: map[string]string{}},
+		}
+		var err error
+		w.agent, err = agent.New(agent.Config{
+			Name: "shore", Sources: w.sources, Engine: w.machine, HTTPPort: 80,
+			VIPs: func() []model.VIP { return []model.VIP{{Name: "main", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.10")}}} },
+			Log:  slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- w.agent.Run(ctx) }()
+		synctest.Wait()
+		story(t, w)
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
+}
+
+// begin lets the first turn happen with this answer.
+func (w *world) begin(f ...model.Fragment) {
+	w.ask(f...)
+	close(w.sources.ready)
+	synctest.Wait()
+}
+
+// routes that are served, by name.
+func (w *world) routes() []string {
+	w.machine.mu.Lock()
+	defer w.machine.mu.Unlock()
+	var names []string
+	for _, r := range w.machine.have.Routes {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
+// site is a fragment with an HTTP route for each host.
+func site(hosts ...string) model.Fragment {
+	f := model.Fragment{Source: "test"}
+	slices.Sort(hosts)
+	for _, host := range hosts {
+		o := model.Origin{Source: "test", Kind: "Ingress", Namespace: "web", Name: host}
+		backend := "test/web/" + host + "/80/http"
+		f.Parts = append(f.Parts, &model.Part{Origin: o, Report: true, Routes: []*model.Route{{
+			Name: "test/web/" + host + "/", Origin: o, Match: model.Match{Host: host, Path: "/"},
+			Backends: []model.WeightedBackend{{Name: backend, Weight: 1}},
+		}}})
+		f.Backends = append(f.Backends, &model.Backend{Name: backend, Origin: o, Protocol: model.HTTP,
+			Endpoints: []model.Endpoint{{Address: netip.MustParseAddrPort("10.0.0.1:80")}}})
+	}
+	return f
+}
