@@ -78,22 +78,8 @@ func tcpRoutes(s model.State) map[string]*model.Route {
 // reloadCause says why the plan needs a reload, in words for people; empty means
 // that the runtime API can do all of it.
 func (r renderer) reloadCause(l loaded, want model.State, p plan.Plan) string {
-	for _, s := range p.Listeners {
-		switch {
-		case s.Want == nil:
-			return fmt.Sprintf("port %d closed", s.Have.Port)
-		case s.Have == nil:
-			return fmt.Sprintf("new port %d", s.Want.Port)
-		}
-	}
-	var tcp map[string]*model.Route
-	for _, s := range p.Listeners {
-		if tcp == nil {
-			tcp = tcpRoutes(want)
-		}
-		if l.Listeners[s.Want.Name] != r.listenerShape(s.Want, tcp[s.Want.Name]) {
-			return fmt.Sprintf("port %d changed", s.Want.Port)
-		}
+	if cause := r.listenersCause(l, want, p.Listeners); cause != "" {
+		return cause
 	}
 	for _, s := range p.Routes {
 		if cause := routeCause(want, s); cause != "" {
@@ -117,6 +103,24 @@ func (r renderer) reloadCause(l loaded, want model.State, p plan.Plan) string {
 		}
 		if path, ok := l.Probes[s.Want.Name]; !ok || path != s.Want.Path {
 			return "new node " + s.Want.Origin.String()
+		}
+	}
+	return ""
+}
+
+func (r renderer) listenersCause(l loaded, want model.State, steps []plan.Step[model.Listener]) string {
+	if len(steps) == 0 {
+		return ""
+	}
+	tcp := tcpRoutes(want)
+	for _, s := range steps {
+		switch {
+		case s.Want == nil:
+			return fmt.Sprintf("port %d closed", s.Have.Port)
+		case s.Have == nil:
+			return fmt.Sprintf("new port %d", s.Want.Port)
+		case l.Listeners[s.Want.Name] != r.listenerShape(s.Want, tcp[s.Want.Name]):
+			return fmt.Sprintf("port %d changed", s.Want.Port)
 		}
 	}
 	return ""

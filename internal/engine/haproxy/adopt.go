@@ -25,7 +25,6 @@ func (e *Engine) adopt(ctx context.Context) error {
 	if err != nil {
 		// Damaged: what runs is then taken to be nothing known, and is loaded anew.
 		e.log.Warn("cannot read what was applied last", "engine", "haproxy", "error", err)
-		remembered = model.State{}
 		if err := os.Remove(e.disk.path(journalFile)); err != nil {
 			return err
 		}

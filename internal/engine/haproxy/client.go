@@ -38,7 +38,7 @@ func (c client) ask(ctx context.Context, line string) (string, error) {
 		return "", fmt.Errorf("ask HAProxy: %w", err)
 	}
 	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if _, err := io.WriteString(conn, line+"\n"); err != nil {
 		return "", fmt.Errorf("ask HAProxy %q: %w", cut(line), err)

@@ -33,7 +33,7 @@ type edge struct {
 
 func newEdge(t *testing.T, extra ...string) *edge {
 	t.Helper()
-	run, err := os.MkdirTemp("", "lf") // t.TempDir is too long for a socket
+	run, err := os.MkdirTemp("", "lf") //nolint:usetesting // t.TempDir is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,8 +142,10 @@ func httpRoute(host, path string, exact bool, backend string) *model.Route {
 	if exact {
 		name = "home/web/shop/" + host + "=" + path
 	}
-	return &model.Route{Name: name, Listener: "main/http",
-		Match: model.Match{Host: host, Path: path, Exact: exact}, Backends: []model.WeightedBackend{{Name: backend, Weight: 1}}}
+	return &model.Route{
+		Name: name, Listener: "main/http",
+		Match: model.Match{Host: host, Path: path, Exact: exact}, Backends: []model.WeightedBackend{{Name: backend, Weight: 1}},
+	}
 }
 
 func httpBackend(name string, endpoints ...netip.AddrPort) *model.Backend {

@@ -171,7 +171,7 @@ func (x extras) held() []model.Held {
 // parseBind reads one address of a bind line: "[proto@][address]:port[-port]".
 func parseBind(spec string) []model.Held {
 	if proto, rest, ok := strings.Cut(spec, "@"); ok {
-		if proto != "ipv4" && proto != "ipv6" && proto != "tcp" && proto != "tcp4" && proto != "tcp6" {
+		if !slices.Contains([]string{"ipv4", "ipv6", "tcp", "tcp4", "tcp6"}, proto) {
 			return nil
 		}
 		spec = rest
@@ -180,23 +180,21 @@ func parseBind(spec string) []model.Held {
 	if i < 0 {
 		return nil
 	}
+	addr := netip.IPv6Unspecified() // a host name may be any address
 	host := strings.Trim(spec[:i], "[]")
-	addr := netip.IPv6Unspecified()
 	if host == "*" || host == "" {
 		addr = netip.IPv4Unspecified()
 	} else if a, err := netip.ParseAddr(host); err == nil {
 		addr = a
 	}
 	first, last, isRange := strings.Cut(spec[i+1:], "-")
-	from, err := strconv.ParseUint(first, 10, 16)
-	if err != nil {
-		return nil
+	if !isRange {
+		last = first
 	}
-	to := from
-	if isRange {
-		if to, err = strconv.ParseUint(last, 10, 16); err != nil || to < from {
-			return nil
-		}
+	from, err := strconv.ParseUint(first, 10, 16)
+	to, err2 := strconv.ParseUint(last, 10, 16)
+	if err != nil || err2 != nil {
+		return nil
 	}
 	var held []model.Held
 	for port := from; port <= to; port++ {

@@ -1,15 +1,11 @@
 package haproxy
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"regexp"
@@ -135,7 +131,7 @@ var syslogHead = regexp.MustCompile(`^<\d+>[A-Z][a-z]{2} [ \d]\d [\d:]{8} [^ ]+:
 // readLog passes HAProxy's log on to ours, and has the health looked at when it
 // tells that a server changed.
 func (e *Engine) readLog(ctx context.Context, logs *net.UnixConn) error {
-	stop := context.AfterFunc(ctx, func() { logs.SetReadDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = logs.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	buf := make([]byte, 64<<10)
 	for {
@@ -147,7 +143,7 @@ func (e *Engine) readLog(ctx context.Context, logs *net.UnixConn) error {
 			return fmt.Errorf("read HAProxy's log: %w", err)
 		}
 		text := strings.TrimSpace(syslogHead.ReplaceAllString(string(buf[:n]), ""))
-		e.log.Info(text, "component", "haproxy")
+		e.log.Info("log", "component", "haproxy", "text", text)
 		if strings.Contains(text, probesPrefix) {
 			e.monitor.ask()
 		}
@@ -201,78 +197,6 @@ func (e *Engine) lookAtProbes(ctx context.Context) bool {
 		}
 	}
 	return news
-}
-
-// watchAssumed asks the nodes that are assumed to be up whether they answer by
-// now: new ones, those that never did, and all when all went at once.
-func (e *Engine) watchAssumed(ctx context.Context, changed func()) error {
-	web := &http.Client{
-		Timeout:       time.Second,
-		Transport:     &http.Transport{DisableKeepAlives: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	tick := time.NewTicker(healthEvery / 10)
-	defer tick.Stop()
-	asked := map[*model.Probe]time.Time{}
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case now := <-tick.C:
-			var due []*model.Probe
-			probes := e.monitor.snapshot()
-			current := make(map[*model.Probe]time.Time, len(probes))
-			for _, p := range probes {
-				if !p.Assumed {
-					continue
-				}
-				current[p] = asked[p]
-				if now.Sub(asked[p]) >= assumedEvery {
-					due = append(due, p)
-					current[p] = now
-				}
-			}
-			asked = current
-			if e.askNodes(ctx, web, due) {
-				changed()
-			}
-		}
-	}
-}
-
-// askNodes asks nodes, some at a time, and reports news.
-func (e *Engine) askNodes(ctx context.Context, web *http.Client, probes []*model.Probe) bool {
-	var g errgroup.Group
-	g.SetLimit(32)
-	var mu sync.Mutex
-	news := false
-	for _, p := range probes {
-		g.Go(func() error {
-			up := answers(ctx, web, p)
-			if ctx.Err() == nil && e.monitor.set(p.Name, up) {
-				mu.Lock()
-				news = true
-				mu.Unlock()
-			}
-			return nil
-		})
-	}
-	g.Wait() // the functions return no error
-	return news
-}
-
-func answers(ctx context.Context, web *http.Client, p *model.Probe) bool {
-	url := "http://" + netip.AddrPortFrom(p.Address, p.Port).String() + p.Path
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return false
-	}
-	resp, err := web.Do(req)
-	if err != nil {
-		return false
-	}
-	resp.Body.Close()
-	return resp.StatusCode == http.StatusOK
 }
 
 // bury deletes servers whose endpoints left, once they are idle. One that is
@@ -368,42 +292,4 @@ func (e *Engine) watchDeath(ctx context.Context, changed func()) error {
 		case <-tick.C:
 		}
 	}
-}
-
-// Metrics is engine.Metrician's: those of HAProxy's own exporter. With many
-// backends only the process's and the frontends' are asked for.
-func (e *Engine) Metrics(ctx context.Context) ([]byte, error) {
-	const manyBackends = 1000
-	if !e.disk.settings.Features.Prometheus {
-		return nil, nil
-	}
-	e.mu.Lock()
-	up, backends := e.running.up, len(e.have.Backends)
-	e.mu.Unlock()
-	if !up {
-		return nil, nil
-	}
-	url := "http://haproxy/metrics?scope=global&scope=frontend"
-	if backends <= manyBackends {
-		url += "&scope=backend&scope=server"
-	}
-	path := e.disk.settings.socket(metricsSocket)
-	web := &http.Client{Timeout: replyTimeout, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", path)
-		},
-	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := web.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("read HAProxy's metrics: %w", err)
-	}
-	defer resp.Body.Close()
-	var b bytes.Buffer
-	_, err = io.Copy(&b, io.LimitReader(bufio.NewReader(resp.Body), replyLimit))
-	return b.Bytes(), err
 }

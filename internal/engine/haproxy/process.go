@@ -48,7 +48,7 @@ func (e *Engine) spawn(ctx context.Context, gen string) error {
 	}
 	exited := make(chan struct{})
 	go func() {
-		cmd.Wait() // reaps it whenever it ends; until then it costs nothing
+		_ = cmd.Wait() // reaps it whenever it ends; until then it costs nothing
 		close(exited)
 	}()
 	if err := e.await(ctx, gen, 0, func() error {
@@ -62,7 +62,7 @@ func (e *Engine) spawn(ctx context.Context, gen string) error {
 		select {
 		case <-exited:
 		default:
-			cmd.Process.Signal(syscall.SIGTERM)
+			err = errors.Join(err, cmd.Process.Signal(syscall.SIGTERM))
 		}
 		return err
 	}
