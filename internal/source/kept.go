@@ -213,12 +213,7 @@ func putChanges(have, want model.Fragment, put putFunc) error {
 // putObjects walks two slices in the order of their keys. What both begin and end
 // with costs a comparison of pointers.
 func putObjects[T any](have, want []*T, prefix string, key func(*T) string, put putFunc) error {
-	for len(have) > 0 && len(want) > 0 && have[0] == want[0] {
-		have, want = have[1:], want[1:]
-	}
-	for len(have) > 0 && len(want) > 0 && have[len(have)-1] == want[len(want)-1] {
-		have, want = have[:len(have)-1], want[:len(want)-1]
-	}
+	have, want = trim(have, want)
 	for len(have) > 0 || len(want) > 0 {
 		var order int
 		switch {
@@ -246,4 +241,15 @@ func putObjects[T any](have, want []*T, prefix string, key func(*T) string, put 
 		}
 	}
 	return nil
+}
+
+// trim leaves out what both slices begin and end with.
+func trim[T any](a, b []*T) (restA, restB []*T) {
+	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
+		a, b = a[1:], b[1:]
+	}
+	for len(a) > 0 && len(b) > 0 && a[len(a)-1] == b[len(b)-1] {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	return a, b
 }
