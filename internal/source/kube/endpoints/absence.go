@@ -23,7 +23,7 @@ func noteAbsence(svc Service, port *corev1.ServicePort, pods []pod, opt Options,
 	local := svc.Object.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal
 	accepted := ""
 	if !opt.Pods && !local {
-		accepted = "the nodes are served, and refuse connections until something is ready"
+		accepted = "the nodes, which refuse connections until something is ready"
 	}
 	look := fmt.Sprintf("kubectl -n %s get endpointslices -l kubernetes.io/service-name=%s", svc.Key.Namespace, svc.Key.Name)
 	switch {
@@ -33,7 +33,7 @@ func noteAbsence(svc Service, port *corev1.ServicePort, pods []pod, opt Options,
 		f.Add("", "NoReadyEndpoint", "the endpoints that are terminating, while they answer",
 			"none of its endpoints is ready, and those that are left are terminating; see "+look)
 	case len(pods) == 0 && hasEndpoints(svc):
-		f.Add("spec.ports", "PortNotInSlice", accepted, fmt.Sprintf(
+		f.Add(object.PortField(svc.Object, port)+".name", "PortNotInSlice", accepted, fmt.Sprintf(
 			"no EndpointSlice or Endpoints object of it has endpoints at a TCP port named %s, which is what its port %s needs; "+
 				"give the port the same name there (no name matches no name), and for a targetPort by name let a pod have a port of that name",
 			object.Quote(port.Name), object.PortName(port)))
@@ -47,14 +47,14 @@ func noteAbsence(svc Service, port *corev1.ServicePort, pods []pod, opt Options,
 
 // noteNoSlice is noteAbsence for a Service that nothing names endpoints for.
 func noteNoSlice(svc Service, opt Options, local bool, accepted string, f *object.Findings) {
-	const folder = "in a folder of manifests, add an EndpointSlice (with the label kubernetes.io/service-name: %s) or an Endpoints object for it to the folder"
+	own := fmt.Sprintf("add an EndpointSlice for it (with the label kubernetes.io/service-name: %s), or in a folder of manifests an EndpointSlice or Endpoints object to the folder", svc.Key.Name)
 	switch {
 	case len(svc.Object.Spec.Selector) == 0:
-		f.Add("spec.selector", "NoEndpointSlice", accepted, fmt.Sprintf(
-			"it has no selector, and no EndpointSlice at all names endpoints for it; give it a selector that matches pods, or add an EndpointSlice; "+folder, svc.Key.Name))
+		f.Add("spec.selector", "NoEndpointSlice", accepted,
+			"it has no selector, and no EndpointSlice at all names endpoints for it; give it a selector that matches pods, or "+own)
 	case opt.Pods || local:
-		f.Add("", "NoEndpointSlice", accepted, fmt.Sprintf(
-			"no EndpointSlice at all names endpoints for it; in a cluster, see whether the endpointslice controller runs (kubectl -n kube-system get pods); "+folder, svc.Key.Name))
+		f.Add("", "NoEndpointSlice", accepted,
+			"no EndpointSlice at all names endpoints for it, although it has a selector; in a cluster the controller manager makes one (kubectl -n kube-system get pods), else "+own)
 	}
 	// With a selector, kube-proxy knows the pods even where the edge does not need to.
 }

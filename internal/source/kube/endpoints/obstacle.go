@@ -11,7 +11,7 @@ import (
 // Obstacle is why an edge cannot get to a port of a Service; the zero value is
 // none.
 type Obstacle struct {
-	// Field of the Service, less than a port's own index.
+	// Field of the Service.
 	Field, Reason, Message string
 }
 
@@ -38,7 +38,7 @@ func Find(key object.Key, svc *corev1.Service, port *corev1.ServicePort, pods bo
 				"set spec.allocateLoadBalancerNodePorts: true, or reach: pods at this source in the edge's file",
 			object.PortName(port), key)}
 	}
-	return Obstacle{"spec.ports", "NoNodePort", fmt.Sprintf(
+	return Obstacle{object.PortField(svc, port) + ".nodePort", "NoNodePort", fmt.Sprintf(
 		"port %s of Service %s has no nodePort, and this source reaches nodes; give it one (nodePort: 30080; an API server does that by itself), "+
 			"or set reach: pods at this source in the edge's file",
 		object.PortName(port), key)}

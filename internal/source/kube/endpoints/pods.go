@@ -196,7 +196,7 @@ func fromPods(svc Service, pods []pod, opt Options, f *object.Findings) []model.
 		at[e.Address] = len(eps)
 		eps = append(eps, e)
 	}
-	refused.note(f)
+	refused.note(len(eps) > 0, f)
 	return eps
 }
 
@@ -217,8 +217,12 @@ func parse(p pod, allowLoopback bool) (netip.Addr, string) {
 // a slice may hold hundreds.
 type refusals map[string][]string
 
-func (r refusals) note(f *object.Findings) {
+func (r refusals) note(others bool, f *object.Findings) {
 	const named = 3
+	accepted := ""
+	if others {
+		accepted = "its other endpoints"
+	}
 	for _, why := range sortedKeys(r) {
 		list := slices.Compact(slices.Sorted(slices.Values(r[why])))
 		more := ""
@@ -229,7 +233,7 @@ func (r refusals) note(f *object.Findings) {
 		for i, a := range list {
 			list[i] = object.Plain(a)
 		}
-		f.Add("", "AddressRefused", "its other endpoints",
+		f.Add("", "AddressRefused", accepted,
 			"its endpoints hold "+strings.Join(list, ", ")+more+", which cannot be served: "+why)
 	}
 }

@@ -49,6 +49,7 @@ func (t *translation) resolve(b *networkingv1.IngressBackend, field string) []mo
 			fmt.Sprintf("port %s of Service %s is not a TCP port, and HTTP needs one; name another: %s", object.PortName(port), key, object.HavePorts(svc)))
 		return nil
 	}
+	port = object.TCPPort(svc, port.Port)
 	if o := endpoints.Find(key, svc, port, t.opt.Pods); o.Reason != "" {
 		t.refuse(field+".service", o.Reason, o.Message)
 		return nil
@@ -102,25 +103,19 @@ func portText(p networkingv1.ServiceBackendPort) string {
 // Protocol is what the pods behind a port speak, by its appProtocol; a value that
 // is not known is a finding, and HTTP.
 func Protocol(svc *corev1.Service, number int32, f *object.Findings) model.Protocol {
-	for i := range svc.Spec.Ports {
-		p := &svc.Spec.Ports[i]
-		if p.Port != number || !object.IsTCP(p) {
-			continue
-		}
-		if p.AppProtocol == nil {
-			return model.HTTP
-		}
-		switch strings.ToLower(*p.AppProtocol) {
-		case "", "http", "ws", "kubernetes.io/ws":
-			return model.HTTP
-		case "https", "wss", "kubernetes.io/wss":
-			return model.HTTPS
-		case "h2c", "kubernetes.io/h2c", "grpc":
-			return model.H2C
-		}
-		f.Add(fmt.Sprintf("spec.ports[%d].appProtocol", i), "UnknownAppProtocol", "as http", object.Quote(*p.AppProtocol)+
-			" is not a protocol that an Ingress is served with; write http, https, h2c, grpc, kubernetes.io/h2c, kubernetes.io/ws or kubernetes.io/wss")
+	port := object.TCPPort(svc, number)
+	if port == nil || port.AppProtocol == nil {
 		return model.HTTP
 	}
+	switch strings.ToLower(*port.AppProtocol) {
+	case "", "http", "ws", "kubernetes.io/ws":
+		return model.HTTP
+	case "https", "wss", "kubernetes.io/wss":
+		return model.HTTPS
+	case "h2c", "kubernetes.io/h2c", "grpc":
+		return model.H2C
+	}
+	f.Add(object.PortField(svc, port)+".appProtocol", "UnknownAppProtocol", "as http", object.Quote(*port.AppProtocol)+
+		" is no protocol that an Ingress is served with; write http, https, h2c, grpc, kubernetes.io/h2c, kubernetes.io/ws or kubernetes.io/wss")
 	return model.HTTP
 }

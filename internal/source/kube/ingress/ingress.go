@@ -103,6 +103,9 @@ func Translate(ing *networkingv1.Ingress, opt Options) Result {
 	for _, r := range t.routes {
 		result.Part.Routes = append(result.Part.Routes, r)
 	}
+	if len(t.routes) == 0 {
+		result.Part.Findings = t.findings.ListUnserved()
+	}
 	slices.SortFunc(result.Part.Routes, func(a, b *model.Route) int { return cmp.Compare(a.Name, b.Name) })
 	for s := range t.services {
 		result.Services = append(result.Services, s)

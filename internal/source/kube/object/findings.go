@@ -49,6 +49,16 @@ func (f *Findings) List() []model.Finding {
 	})
 }
 
+// ListUnserved is List for an object of which nothing is served, whatever a
+// finding by itself had accepted.
+func (f *Findings) ListUnserved() []model.Finding {
+	list := f.List()
+	for i := range list {
+		list[i].Accepted = ""
+	}
+	return list
+}
+
 // AnnotationField is the field path of an annotation.
 func AnnotationField(name string) string {
 	return "metadata.annotations[" + Plain(name) + "]"

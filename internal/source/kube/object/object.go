@@ -4,6 +4,7 @@ package object
 
 import (
 	"cmp"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -60,17 +61,15 @@ func Origin(source, kind string, key Key, o metav1.Object) model.Origin {
 // server admits no such name, but a file can hold any: a slash in a name would
 // make it another object's.
 func NameProblem(kind string, k Key) string {
-	if k.Namespace != "" {
-		if why := validation.IsDNS1123Label(k.Namespace); len(why) > 0 {
-			return "metadata.namespace: " + why[0]
-		}
+	const label = `lower-case letters, digits and "-", at most 63 of them`
+	if k.Namespace != "" && len(validation.IsDNS1123Label(k.Namespace)) > 0 {
+		return "a namespace is " + label
 	}
-	check := validation.IsDNS1123Subdomain
-	if kind == Service {
-		check = validation.IsDNS1123Label
-	}
-	if why := check(k.Name); len(why) > 0 {
-		return "metadata.name: " + why[0]
+	switch {
+	case kind == Service && len(validation.IsDNS1123Label(k.Name)) > 0:
+		return "the name of a Service is " + label
+	case len(k.Name) > validation.DNS1123SubdomainMaxLength || len(validation.IsDNS1123Subdomain(k.Name)) > 0:
+		return "the name of a " + kind + ` is lower-case letters, digits, "-" and ".", at most 253 of them`
 	}
 	return ""
 }
@@ -79,13 +78,16 @@ func NameProblem(kind string, k Key) string {
 // origin holds the names in quotes, which no other object's does.
 func Misnamed(source, kind string, k Key, why string) model.Finding {
 	o := model.Origin{Source: source, Kind: kind, Name: Quote(k.Name)}
+	field := "metadata.name"
 	if k.Namespace != "" {
 		o.Namespace = Quote(k.Namespace)
+		if strings.HasPrefix(why, "a namespace") {
+			field = "metadata.namespace"
+		}
 	}
-	field, _, _ := strings.Cut(why, ":")
 	return model.Finding{
 		Origin: o, Field: field, Reason: "BadName",
-		Message: "this cannot be the name of a " + kind + ": " + why + "; rename it",
+		Message: "no API server admits this name, and neither does an edge: " + why + "; rename it",
 	}
 }
 
@@ -112,6 +114,27 @@ func Plain(s string) string {
 // IsTCP reports whether a port is one that an edge can serve by TCP or HTTP.
 func IsTCP(p *corev1.ServicePort) bool {
 	return (p.Protocol == "" || p.Protocol == corev1.ProtocolTCP) && p.Port > 0 && p.Port <= 65535
+}
+
+// TCPPort is the port of a Service by its number, nil if it has none. Against the
+// rules there may be several, of which the first counts.
+func TCPPort(svc *corev1.Service, number int32) *corev1.ServicePort {
+	for i := range svc.Spec.Ports {
+		if p := &svc.Spec.Ports[i]; p.Port == number && IsTCP(p) {
+			return p
+		}
+	}
+	return nil
+}
+
+// PortField is the field path of one of a Service's ports.
+func PortField(svc *corev1.Service, p *corev1.ServicePort) string {
+	for i := range svc.Spec.Ports {
+		if &svc.Spec.Ports[i] == p {
+			return fmt.Sprintf("spec.ports[%d]", i)
+		}
+	}
+	return "spec.ports"
 }
 
 // PortName is a Service's port as a person would name it: `443 ("https")`.

@@ -91,7 +91,7 @@ func writtenPorts(svc *corev1.Service, text string, f *object.Findings) []front 
 			return out
 		default:
 			taken[port] = true
-			out = append(out, front{port: port, service: &svc.Spec.Ports[i]})
+			out = append(out, front{port: port, service: object.TCPPort(svc, svc.Spec.Ports[i].Port)})
 		}
 	}
 	return out

@@ -48,7 +48,7 @@ func Translate(svc *corev1.Service, opt Options) Result {
 		if len(f.List()) == 0 {
 			return Result{}
 		}
-		return Result{Part: &model.Part{Origin: origin, Findings: f.List()}}
+		return Result{Part: &model.Part{Origin: origin, Findings: f.ListUnserved()}}
 	}
 	part := &model.Part{Origin: origin, Report: true}
 	result := Result{Part: part}
@@ -73,7 +73,9 @@ func Translate(svc *corev1.Service, opt Options) Result {
 	slices.SortFunc(part.Routes, func(a, b *model.Route) int { return cmp.Compare(a.Name, b.Name) })
 	slices.Sort(result.Ports)
 	result.Ports = slices.Compact(result.Ports)
-	part.Findings = f.List()
+	if part.Findings = f.List(); len(part.Listeners) == 0 {
+		part.Findings = f.ListUnserved()
+	}
 	return result
 }
 
@@ -88,7 +90,7 @@ func reachable(key object.Key, svc *corev1.Service, fronts []front, opt Options,
 	var out []front
 	for _, front := range fronts {
 		if o := endpoints.Find(key, svc, front.service, opt.Pods); o.Reason != "" {
-			f.Add(o.Field, o.Reason, "", o.Message)
+			f.Add(o.Field, o.Reason, "its other ports", o.Message)
 			continue
 		}
 		out = append(out, front)

@@ -121,11 +121,8 @@ func (b *builder) build(name string, protocol model.Protocol, port int32, policy
 		Name: name, Origin: b.origin, Protocol: protocol,
 		Balance: policy.Balance, SendProxy: policy.Proxy, Affinity: service.Affinity(b.svc.Object),
 	}
-	for i := range b.svc.Object.Spec.Ports {
-		if p := &b.svc.Object.Spec.Ports[i]; p.Port == port && object.IsTCP(p) {
-			out.Endpoints, out.Check = endpoints.Build(b.svc, p, b.nodes, b.opt, b.findings)
-			break
-		}
+	if p := object.TCPPort(b.svc.Object, port); p != nil {
+		out.Endpoints, out.Check = endpoints.Build(b.svc, p, b.nodes, b.opt, b.findings)
 	}
 	return out
 }

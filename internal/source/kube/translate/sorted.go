@@ -3,31 +3,23 @@ package translate
 import (
 	"maps"
 	"slices"
-	"strings"
 )
 
 // sorted keeps values by name and hands them out as slices in the order of the
 // names. A slice that was handed out never changes.
 type sorted[T any] struct {
-	entries []entry[T]
+	names   []string
+	values  []*T          // beside names; handed out, so never written to
 	pending map[string]*T // nil removes
-	out     []*T
 }
-
-type entry[T any] struct {
-	name  string
-	value *T
-}
-
-func byName[T any](e entry[T], name string) int { return strings.Compare(e.name, name) }
 
 // get returns the value of that name, nil if there is none.
 func (s *sorted[T]) get(name string) *T {
 	if v, ok := s.pending[name]; ok {
 		return v
 	}
-	if i, ok := slices.BinarySearchFunc(s.entries, name, byName[T]); ok {
-		return s.entries[i].value
+	if i, ok := slices.BinarySearch(s.names, name); ok {
+		return s.values[i]
 	}
 	return nil
 }
@@ -46,48 +38,52 @@ func (s *sorted[T]) put(name string, value *T) {
 // slice hands out all values: the slice of the last call if nothing was put since.
 func (s *sorted[T]) slice() []*T {
 	if len(s.pending) == 0 {
-		return s.out
+		return s.values
 	}
-	s.merge()
+	if !s.replace() {
+		s.merge()
+	}
 	s.pending = nil
-	s.out = nil
-	if len(s.entries) > 0 {
-		s.out = make([]*T, len(s.entries))
-	}
-	for i := range s.entries {
-		s.out[i] = s.entries[i].value
-	}
-	return s.out
+	return s.values
 }
 
-// merge brings the pending values in: replaced in place, or, where names come or
-// go, by one walk over all.
+// replace brings the pending values in where no name comes or goes, which is so
+// for most changes.
+func (s *sorted[T]) replace() bool {
+	at := make(map[int]*T, len(s.pending))
+	for name, v := range s.pending {
+		i, there := slices.BinarySearch(s.names, name)
+		if !there || v == nil {
+			return false
+		}
+		at[i] = v
+	}
+	s.values = slices.Clone(s.values)
+	for i, v := range at {
+		s.values[i] = v
+	}
+	return true
+}
+
+// merge brings the pending values in by one walk over all.
 func (s *sorted[T]) merge() {
-	names := slices.Sorted(maps.Keys(s.pending))
-	moved := false
-	for _, name := range names {
-		i, there := slices.BinarySearchFunc(s.entries, name, byName[T])
-		if v := s.pending[name]; there && v != nil {
-			s.entries[i].value = v
-		} else if there || v != nil {
-			moved = true
-		}
-	}
-	if !moved {
-		return
-	}
-	merged := make([]entry[T], 0, len(s.entries)+len(names))
-	rest := s.entries
-	for _, name := range names {
-		i, there := slices.BinarySearchFunc(rest, name, byName[T])
-		merged = append(merged, rest[:i]...)
-		if v := s.pending[name]; v != nil {
-			merged = append(merged, entry[T]{name, v})
-		}
+	size := len(s.names) + len(s.pending)
+	names, values := make([]string, 0, size), make([]*T, 0, size)
+	from := 0
+	for _, name := range slices.Sorted(maps.Keys(s.pending)) {
+		i, there := slices.BinarySearch(s.names[from:], name)
+		names = append(names, s.names[from:from+i]...)
+		values = append(values, s.values[from:from+i]...)
+		from += i
 		if there {
-			i++
+			from++
 		}
-		rest = rest[i:]
+		if v := s.pending[name]; v != nil {
+			names, values = append(names, name), append(values, v)
+		}
 	}
-	s.entries = append(merged, rest...)
+	s.names, s.values = append(names, s.names[from:]...), append(values, s.values[from:]...)
+	if len(s.values) == 0 {
+		s.values = nil // as if there had never been any
+	}
 }

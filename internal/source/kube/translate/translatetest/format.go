@@ -3,6 +3,7 @@ package translatetest
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/landfall-edge/landfall/internal/model"
@@ -18,7 +19,7 @@ func Format(f model.Fragment) string {
 		formatBackend(&b, back)
 	}
 	for _, p := range f.Probes {
-		fmt.Fprintf(&b, "probe %s http://%s:%d%s\n", p.Name, p.Address, p.Port, p.Path)
+		fmt.Fprintf(&b, "probe %s http://%s%s\n", p.Name, netip.AddrPortFrom(p.Address, p.Port), p.Path)
 	}
 	for _, x := range f.Findings {
 		fmt.Fprintf(&b, "finding about %s\n", strings.TrimSpace(x.Origin.Kind+" "+x.Origin.String()))

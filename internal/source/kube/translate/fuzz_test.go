@@ -1,0 +1,72 @@
+package translate_test
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"golang.org/x/tools/txtar"
+	"sigs.k8s.io/yaml"
+
+	"github.com/landfall-edge/landfall/internal/model"
+	"github.com/landfall-edge/landfall/internal/source/kube/translate"
+	"github.com/landfall-edge/landfall/internal/source/kube/translate/translatetest"
+)
+
+// Whatever the objects are, they make a fragment that holds together, and the
+// same one whether they came at once or not. The seeds are the objects of all cases.
+func FuzzFragment(f *testing.F) {
+	for _, dir := range []string{"service", "ingress", "endpoints"} {
+		files, err := filepath.Glob(filepath.Join("..", dir, "testdata", "*.txtar"))
+		if err != nil || len(files) == 0 {
+			f.Fatalf("no cases in %s: %v", dir, err)
+		}
+		for i, file := range files {
+			raw, err := os.ReadFile(file)
+			if err != nil {
+				f.Fatal(err)
+			}
+			for _, part := range txtar.Parse(raw).Files {
+				if part.Name == "objects.yaml" {
+					f.Add(part.Data, uint8(i))
+				}
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte, flags uint8) {
+		objects, _ := translatetest.Load(data, yaml.Unmarshal) // what is before an error counts
+		opt := translate.Options{Source: "home", Unclassed: flags&1 != 0, AllowLoopback: flags&2 != 0}
+		if flags&4 != 0 {
+			opt.Reach = translate.Pods
+		}
+		if flags&8 != 0 {
+			opt.Expose = translate.NodePorts
+		}
+		if flags&16 != 0 {
+			opt.Probe = &translate.Probe{Port: 10256, Path: "/healthz"}
+		}
+		tr := translate.New(opt)
+		for _, o := range objects {
+			tr.Set(o)
+			tr.Fragment()
+		}
+		got := tr.Fragment()
+		if err := translatetest.Check(got); err != nil {
+			t.Error(err)
+		}
+		again := translate.New(opt)
+		for _, o := range objects {
+			again.Set(o)
+		}
+		if want := again.Fragment(); !reflect.DeepEqual(want, got) {
+			t.Errorf("one by one:\n%s\nat once:\n%s", translatetest.Format(got), translatetest.Format(want))
+		}
+		for _, o := range objects {
+			tr.Delete(o)
+		}
+		if left := tr.Fragment(); !reflect.DeepEqual(left, model.Fragment{Source: opt.Source}) {
+			t.Errorf("left over:\n%s", translatetest.Format(left))
+		}
+	})
+}
