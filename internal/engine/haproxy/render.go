@@ -122,7 +122,8 @@ func renderGlobal(s Settings, fixed int) string {
 	}
 	b.WriteString(defaults)
 	line("peers %s", peersSection)
-	line("  peer landfall unix@%s", s.socket(peersSocket))
+	line("  bind unix@%s mode 600%s", s.socket(peersSocket), s.owner())
+	line("  server landfall")
 	line("")
 	line("frontend %s from landfall-http", okFrontend)
 	line("  bind 127.0.0.1:%d", s.OKPort)
@@ -139,6 +140,15 @@ func renderGlobal(s Settings, fixed int) string {
 	line("backend %s from landfall-http", notFound)
 	line("  http-request return status 404 content-type text/plain string \"no route for this host and path\\n\"")
 	return b.String()
+}
+
+// owner lets workers, and nobody else, connect to a socket that is bound before
+// they become another user.
+func (s Settings) owner() string {
+	if s.User == "" {
+		return ""
+	}
+	return " user " + s.User
 }
 
 // The timeouts are documented in docs/user/limits.md. idle-close-on-response is
