@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,18 +27,22 @@ import (
 
 // edge is an engine over a real HAProxy in folders of its own.
 type edge struct {
-	t      *testing.T
+	t      testing.TB
 	config haproxy.Config
 	*haproxy.Engine
 }
 
-func newEdge(t *testing.T, extra ...string) *edge {
+func newEdge(t testing.TB, extra ...string) *edge {
 	t.Helper()
 	run, err := os.MkdirTemp("", "lf") //nolint:usetesting // t.TempDir is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(run) })
+	// Workers run as another user and must reach what is in it.
+	if err := os.Chmod(run, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	e := &edge{t: t, config: haproxy.Config{
 		Binary: testneed.Binary(t, "haproxy"),
 		Dir:    t.TempDir(),
@@ -93,18 +98,8 @@ func (e *edge) try(want model.State) (engine.Applied, error) {
 	return e.Apply(e.t.Context(), want, p)
 }
 
-func freePort(t *testing.T) uint16 {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return netip.MustParseAddrPort(l.Addr().String()).Port()
-}
-
 // serve answers every request with its name.
-func serve(t *testing.T, name string) netip.AddrPort {
+func serve(t testing.TB, name string) netip.AddrPort {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
@@ -114,7 +109,7 @@ func serve(t *testing.T, name string) netip.AddrPort {
 	return netip.MustParseAddrPort(s.Listener.Addr().String())
 }
 
-func get(t *testing.T, port uint16, host, path string) (int, string) {
+func get(t testing.TB, port uint16, host, path string) (int, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", port, path), nil)
 	if err != nil {
@@ -411,4 +406,32 @@ func TestStateSurvivesInTheJournal(t *testing.T) {
 	if diff := cmp.Diff(more, got, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// run starts what watches HAProxy, until the test ends or stop is called. The
+// channel gets a value after every change.
+func (e *edge) run() (changed <-chan struct{}, stop func()) {
+	e.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	news := make(chan struct{}, 1)
+	done := make(chan struct{})
+	running := e.Engine
+	go func() {
+		defer close(done)
+		err := running.Run(ctx, func() {
+			select {
+			case news <- struct{}{}:
+			default:
+			}
+		})
+		if err != nil {
+			e.t.Errorf("run: %v", err)
+		}
+	}()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		<-done
+	})
+	e.t.Cleanup(stop)
+	return news, stop
 }

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"slices"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/model"
@@ -19,6 +22,14 @@ func sortState(s *model.State) {
 	slices.SortFunc(s.Routes, func(a, b *model.Route) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(s.Backends, func(a, b *model.Backend) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(s.Probes, func(a, b *model.Probe) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+func sortEndpoints(b *model.Backend) {
+	slices.SortFunc(b.Endpoints, func(a, b model.Endpoint) int { return a.Address.Compare(b.Address) })
+}
+
+func tcpListener(name string, port uint16) *model.Listener {
+	return &model.Listener{Name: name, VIP: "main", Port: port, Protocol: model.TCP, Addresses: loopback}
 }
 
 func asRefused(err error, target **engine.RefusedError) bool { return errors.As(err, target) }
@@ -54,4 +65,44 @@ func ask(t *testing.T, socket, line string) string {
 		t.Fatal(err)
 	}
 	return string(reply)
+}
+
+// firstPort is below the ports that the kernel gives to whoever asks for any.
+const firstPort = 12000
+
+var lastPort atomic.Uint32
+
+// freePort is a port of its own: no other test of this process gets it, and the
+// kernel gives it to nobody.
+func freePort(t testing.TB) uint16 {
+	t.Helper()
+	lastPort.CompareAndSwap(0, firstPort+rand.Uint32N(10000))
+	for range 1000 {
+		port := uint16(lastPort.Add(1))
+		l, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
+		if err == nil {
+			l.Close()
+			return port
+		}
+	}
+	t.Fatal("no port is free")
+	return 0
+}
+
+// patience is how long an event is awaited that must come.
+const patience = 30 * time.Second
+
+// eventually asks until ok says yes.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(patience)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("%s: not within %s", what, patience)
+		}
+	}
 }
