@@ -71,7 +71,7 @@ type judged struct {
 type health uint8
 
 const (
-	unknown health = iota // not asked yet
+	unknown health = iota // not asked yet: held up until it is, so that a start takes no node away
 	never                 // asked, and never answered
 	down
 	up
@@ -122,7 +122,7 @@ func (p *probes) assume(in Input, prev *probes) {
 	told := map[int32]bool{}
 	for _, j := range p.judged {
 		all := silent[j.source] > 0 && up[j.source] == 0
-		p.out = append(p.out, keepProbe(j.in, all || j.health == never, prev))
+		p.out = append(p.out, keepProbe(j.in, all || j.health == never || j.health == unknown, prev))
 		switch {
 		case j.health == never:
 			findings = append(findings, neverAnswered(j.in, in.Fragments[j.source].Source))

@@ -223,8 +223,9 @@ type Probe struct {
 	Address netip.Addr `json:"address"`
 	Port    uint16     `json:"port"`
 	Path    string     `json:"path"` // GET must answer 200
-	// Assumed holds it up without asking: the port has never answered, or every
-	// node of the source would go at once. Set by desired.
+	// Assumed holds it up whatever it answers: it has not been asked yet, the port
+	// has never answered, or every node of the source would go at once. Set by
+	// desired.
 	Assumed bool `json:"assumed,omitempty"`
 }
 
