@@ -41,6 +41,8 @@ func known() map[string][]string {
 	}
 }
 
+const withoutIt = "the object, as if the annotation were not there"
+
 // Check notes the annotations of ours that an object of that kind cannot have.
 func Check(kind string, annotations map[string]string, f *object.Findings) {
 	if !hasOurs(annotations) {
@@ -56,20 +58,31 @@ func Check(kind string, annotations map[string]string, f *object.Findings) {
 		switch {
 		case !ok:
 			message := "Landfall knows no annotation " + object.Quote(name)
-			if s := nearest(name, slices.Sorted(maps.Keys(known))); s != "" {
-				message += "; did you mean " + s + "?"
+			names := slices.Sorted(maps.Keys(known))
+			if s := nearest(strings.TrimPrefix(name, Prefix), trimmed(names)); s != "" {
+				message += "; did you mean " + Prefix + s + "?"
 			} else {
-				message += "; it knows " + strings.Join(slices.Sorted(maps.Keys(known)), ", ")
+				message += "; it knows " + strings.Join(names, ", ")
 			}
-			f.Add(field, "UnknownAnnotation", "the rest of the object", message)
+			f.Add(field, "UnknownAnnotation", withoutIt, message)
 		case len(kinds) == 0:
 			f.Add(field, "NotAvailableYet", "everything, without this limit",
 				name+" is not available yet: nothing is limited. Take it away, or leave it for the version that has it")
 		case !slices.Contains(kinds, kind):
-			f.Add(field, "UnknownAnnotation", "the rest of the object",
+			f.Add(field, "UnknownAnnotation", withoutIt,
 				name+" counts on a "+strings.Join(kinds, " or ")+", not on an "+kind+"; put it there")
 		}
 	}
+}
+
+// trimmed are the names without what they all begin with, which would make any of
+// them look alike.
+func trimmed(names []string) []string {
+	var out []string
+	for _, n := range names {
+		out = append(out, strings.TrimPrefix(n, Prefix))
+	}
+	return out
 }
 
 // hasOurs reports whether one of the annotations is ours, which for most is not so.
@@ -117,7 +130,7 @@ func ReadPolicy(annotations map[string]string, f *object.Findings) Policy {
 			if s := nearest(v, model.Balances); s != "" {
 				message += " (did you mean " + s + "?)"
 			}
-			f.Add(object.AnnotationField(Balance), "BadAnnotation", "served by "+model.Balances[0], message)
+			f.Add(object.AnnotationField(Balance), "BadAnnotation", "everything, by "+model.Balances[0], message)
 		}
 	}
 	if v, there := annotations[ProxyProtocol]; there {
@@ -130,7 +143,7 @@ func ReadPolicy(annotations map[string]string, f *object.Findings) Policy {
 		case "false":
 		default:
 			p.ProxySet = false
-			f.Add(object.AnnotationField(ProxyProtocol), "BadAnnotation", "served without the PROXY protocol",
+			f.Add(object.AnnotationField(ProxyProtocol), "BadAnnotation", "everything, without the PROXY protocol",
 				object.Quote(v)+` is not a version of the PROXY protocol; write "v1", "v2", "true" (the same as v2) or "false"`)
 		}
 	}

@@ -115,7 +115,7 @@ func Protocol(svc *corev1.Service, number int32, f *object.Findings) model.Proto
 	case "h2c", "kubernetes.io/h2c", "grpc":
 		return model.H2C
 	}
-	f.Add(object.PortField(svc, port)+".appProtocol", "UnknownAppProtocol", "as http", object.Quote(*port.AppProtocol)+
+	f.Add(object.PortField(svc, port)+".appProtocol", "UnknownAppProtocol", "the port, as http", object.Quote(*port.AppProtocol)+
 		" is no protocol that an Ingress is served with; write http, https, h2c, grpc, kubernetes.io/h2c, kubernetes.io/ws or kubernetes.io/wss")
 	return model.HTTP
 }

@@ -102,10 +102,10 @@ func pathType(p *networkingv1.HTTPIngressPath) networkingv1.PathType {
 func (t *translation) notePathType(p *networkingv1.HTTPIngressPath, m model.Match, field string) {
 	switch pathType(p) {
 	case "":
-		t.findings.Add(field+".pathType", "NoPathType", "as Prefix", "pathType is missing, and an API server would refuse that; write pathType: Prefix")
+		t.findings.Add(field+".pathType", "NoPathType", "the path, as Prefix", "pathType is missing, and an API server would refuse that; write pathType: Prefix")
 	case networkingv1.PathTypeImplementationSpecific:
 		if strings.ContainsAny(m.Path, `()[]*^$|\`) {
-			t.findings.Add(field+".path", "PathTakenLiterally", "as the prefix that is written there", object.Quote(p.Path)+
+			t.findings.Add(field+".path", "PathTakenLiterally", "the path, as the prefix that is written there", object.Quote(p.Path)+
 				" looks like a pattern; ImplementationSpecific means Prefix here, and every character stands for itself")
 		}
 	}

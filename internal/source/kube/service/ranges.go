@@ -24,7 +24,7 @@ func sourceRanges(svc *corev1.Service, f *object.Findings) (ranges []netip.Prefi
 		return nil, true
 	}
 	if len(written) > mostRanges {
-		f.Add(fmt.Sprintf(field, mostRanges), "TooMany", fmt.Sprintf("to the first %d", mostRanges),
+		f.Add(fmt.Sprintf(field, mostRanges), "TooMany", fmt.Sprintf("connections from the first %d", mostRanges),
 			fmt.Sprintf("%d ranges, and a Service can have %d; join neighbours into wider ones", len(written), mostRanges))
 		written = written[:mostRanges]
 	}
@@ -39,7 +39,7 @@ func sourceRanges(svc *corev1.Service, f *object.Findings) (ranges []netip.Prefi
 	}
 	accepted := ""
 	if len(ranges) > 0 {
-		accepted = "to the other ranges"
+		accepted = "connections from the other ranges"
 	}
 	for _, i := range slices.Sorted(maps.Keys(bad)) {
 		f.Add(fmt.Sprintf(field, i), "BadSourceRange", accepted, bad[i])

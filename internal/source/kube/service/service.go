@@ -48,7 +48,7 @@ func Translate(svc *corev1.Service, opt Options) Result {
 		if len(f.List()) == 0 {
 			return Result{}
 		}
-		return Result{Part: &model.Part{Origin: origin, Findings: f.ListUnserved()}}
+		return Result{Part: &model.Part{Origin: origin, Findings: f.List()}}
 	}
 	part := &model.Part{Origin: origin, Report: true}
 	result := Result{Part: part}
@@ -122,18 +122,18 @@ func affinityFits(seconds int32) bool {
 // noteIgnored says what a Service asks for that is served otherwise.
 func noteIgnored(svc *corev1.Service, f *object.Findings) {
 	if svc.Spec.LoadBalancerIP != "" {
-		f.Add("spec.loadBalancerIP", "FieldNotRead", "on the VIP that "+annotation.VIP+" names, or the first one",
+		f.Add("spec.loadBalancerIP", "FieldNotRead", "everything, on the VIP that "+annotation.VIP+" names, or the first one",
 			"loadBalancerIP is not read (Kubernetes gave it up); name the VIP by the annotation "+annotation.VIP+`, for example "main"`)
 	}
 	switch a := svc.Spec.SessionAffinity; a {
 	case "", corev1.ServiceAffinityNone:
 	case corev1.ServiceAffinityClientIP:
 		if c := svc.Spec.SessionAffinityConfig; c != nil && c.ClientIP != nil && c.ClientIP.TimeoutSeconds != nil && !affinityFits(*c.ClientIP.TimeoutSeconds) {
-			f.Add("spec.sessionAffinityConfig.clientIP.timeoutSeconds", "BadAffinity", "with an affinity of 10800 seconds",
+			f.Add("spec.sessionAffinityConfig.clientIP.timeoutSeconds", "BadAffinity", "everything, with an affinity of 10800 seconds",
 				fmt.Sprintf("%d is no timeout; write 1 to 86400 seconds", *c.ClientIP.TimeoutSeconds))
 		}
 	default:
-		f.Add("spec.sessionAffinity", "BadAffinity", "without affinity",
+		f.Add("spec.sessionAffinity", "BadAffinity", "everything, without affinity",
 			object.Quote(string(a))+" is not a session affinity; write ClientIP or None")
 	}
 }

@@ -168,7 +168,7 @@ func (t *Translator) mergePolicies(key object.Key, own annotation.Policy, s *ser
 }
 
 func noteLost(f *object.Findings, name string, key object.Key, value, by string) {
-	f.Add(object.AnnotationField(name), "AnnotationConflict", "with "+value, fmt.Sprintf(
+	f.Add(object.AnnotationField(name), "AnnotationConflict", "everything, with "+value, fmt.Sprintf(
 		"Service %s is served with %s: %s, from %s; to settle it, write the annotation on the Service", key, name, value, by))
 }
 

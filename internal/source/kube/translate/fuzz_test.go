@@ -36,16 +36,7 @@ func FuzzFragment(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte, flags uint8) {
 		objects, _ := translatetest.Load(data, yaml.Unmarshal) // what is before an error counts
-		opt := translate.Options{Source: "home", Unclassed: flags&1 != 0, AllowLoopback: flags&2 != 0}
-		if flags&4 != 0 {
-			opt.Reach = translate.Pods
-		}
-		if flags&8 != 0 {
-			opt.Expose = translate.NodePorts
-		}
-		if flags&16 != 0 {
-			opt.Probe = &translate.Probe{Port: 10256, Path: "/healthz"}
-		}
+		opt := options(flags)
 		tr := translate.New(opt)
 		for _, o := range objects {
 			tr.Set(o)
@@ -69,4 +60,19 @@ func FuzzFragment(f *testing.F) {
 			t.Errorf("left over:\n%s", translatetest.Format(left))
 		}
 	})
+}
+
+// options are the options that flags choose, one for each bit.
+func options(flags uint8) translate.Options {
+	opt := translate.Options{Source: "home", Unclassed: flags&1 != 0, AllowLoopback: flags&2 != 0}
+	if flags&4 != 0 {
+		opt.Reach = translate.Pods
+	}
+	if flags&8 != 0 {
+		opt.Expose = translate.NodePorts
+	}
+	if flags&16 != 0 {
+		opt.Probe = &translate.Probe{Port: 10256, Path: "/healthz"}
+	}
+	return opt
 }

@@ -26,32 +26,29 @@ func (t *Translator) Delete(obj runtime.Object) {
 }
 
 func (t *Translator) change(obj runtime.Object, set bool) {
+	if v := reflect.ValueOf(obj); !v.IsValid() || v.Kind() != reflect.Pointer || v.IsNil() {
+		return
+	}
 	switch o := obj.(type) {
 	case *corev1.Service:
-		if o != nil && t.wellNamed(object.Service, object.KeyOf(o), set) {
+		if t.wellNamed(object.Service, object.KeyOf(o), set) {
 			t.changeService(object.KeyOf(o), kept(o, set))
 		}
 	case *discoveryv1.EndpointSlice:
-		if o != nil {
-			t.changeSlice(o, set)
-		}
+		t.changeSlice(o, set)
 	case *corev1.Endpoints: //nolint:staticcheck // people still write them into folders
-		if o != nil {
-			key := object.KeyOf(o)
-			t.state(key).legacy = kept(o, set)
-			t.dirty.backends[key] = true
-		}
+		key := object.KeyOf(o)
+		t.state(key).legacy = kept(o, set)
+		t.dirty.backends[key] = true
 	case *networkingv1.Ingress:
-		if o != nil && t.wellNamed(object.Ingress, object.KeyOf(o), set) {
+		if t.wellNamed(object.Ingress, object.KeyOf(o), set) {
 			t.changeIngress(object.KeyOf(o), kept(o, set))
 		}
 	case *networkingv1.IngressClass:
-		if o != nil {
-			keep(t.classes, o.Name, kept(o, set))
-			t.dirty.classes = true
-		}
+		keep(t.classes, o.Name, kept(o, set))
+		t.dirty.classes = true
 	case *corev1.Node:
-		if o != nil && t.wellNamed(object.Node, object.Key{Name: o.Name}, set) {
+		if t.wellNamed(object.Node, object.Key{Name: o.Name}, set) {
 			keep(t.nodes, o.Name, kept(o, set))
 			t.dirty.nodes = true
 		}

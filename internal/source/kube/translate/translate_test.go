@@ -161,8 +161,21 @@ func TestLimits(t *testing.T) {
 	tr.Set(&networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: "ours"}, Spec: networkingv1.IngressClassSpec{Controller: "landfall.dev/edge"}})
 	tr.Set(svc)
 	tr.Set(paths(1500))
+	set := corev1.EndpointSubset{Ports: []corev1.EndpointPort{{Port: 8080}}} //nolint:staticcheck // folders hold them
+	for i := range 10_001 {
+		set.Addresses = append(set.Addresses, corev1.EndpointAddress{IP: fmt.Sprintf("10.0.%d.%d", i/256, i%256)}) //nolint:staticcheck // as above
+	}
+	tr.Set(&corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "few"}, Subsets: []corev1.EndpointSubset{set}}) //nolint:staticcheck // as above
+	tr.Set(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "few", Annotations: svc.Annotations}, Spec: corev1.ServiceSpec{
+		Type: corev1.ServiceTypeNodePort, Ports: []corev1.ServicePort{{Port: 80}}}})
 	f := tr.Fragment()
+	if n := len(f.Backends[0].Endpoints); f.Backends[0].Name != "home/default/few/80" || n != 10_000 {
+		t.Errorf("%s has %d endpoints", f.Backends[0].Name, n)
+	}
 	for _, p := range f.Parts {
+		if p.Origin.Name == "few" {
+			continue
+		}
 		last := p.Findings[len(p.Findings)-1]
 		if n := max(len(p.Listeners), len(p.Routes)); n != 1000 || (last.Reason != "TooMany" && last.Reason != "MoreFindings") {
 			t.Errorf("%s: %d of them, last finding %v", p.Origin, n, last)
