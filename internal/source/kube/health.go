@@ -98,14 +98,13 @@ func (h *health) synced(i int) bool {
 func (h *health) waiting() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if k := h.worst(); k != nil {
+		return k.why
+	}
 	var missing []string
 	for i := range h.kinds {
-		k := &h.kinds[i]
-		if k.why != "" {
-			return k.why
-		}
-		if !k.synced {
-			missing = append(missing, k.resource)
+		if !h.kinds[i].synced {
+			missing = append(missing, h.kinds[i].resource)
 		}
 	}
 	return "waiting for " + strings.Join(missing, ", ")
@@ -153,9 +152,9 @@ func (h *health) watch(ctx context.Context, changed func()) {
 		}
 		switch {
 		case now != "" && said == "":
-			h.log.Warn("source is stale", "cause", now)
+			h.log.Warn("api server cannot be read", "cause", h.waiting())
 		case now == "" && said != "":
-			h.log.Info("source is fresh again")
+			h.log.Info("api server can be read again")
 		}
 		if now != said {
 			said = now

@@ -65,32 +65,33 @@ func (st *store) item(obj any) (*item, error) {
 // set takes one object that was added or changed.
 func (s *Source) set(i int, it *item) {
 	s.mu.Lock()
-	changed, retold := s.keep(i, it)
+	changed, look := s.keep(i, it)
 	changed = changed && s.ready
 	s.mu.Unlock()
 	if changed {
 		s.changed()
 	}
-	if retold {
+	if look {
 		s.reporter.look(ref{s.kinds[i].name, it.key})
 	}
 }
 
 // keep puts an item in place and reports whether the Translator has anything new,
-// and whether the status has. The caller holds mu.
-func (s *Source) keep(i int, it *item) (changed, retold bool) {
+// and whether the status is to be looked at. The caller holds mu.
+func (s *Source) keep(i int, it *item) (changed, look bool) {
 	old := s.items[i][it.key]
 	s.items[i][it.key] = it
 	obj := it.object
 	it.object = nil
 	if it.told != nil {
-		retold = old == nil || old.uid != it.uid || *old.told != *it.told
+		look = old == nil || old.uid != it.uid || *old.told != *it.told
 	}
 	if old != nil && old.hash == it.hash {
-		return false, retold
+		return false, look
 	}
 	s.translator.Set(obj)
-	return true, retold
+	// It may no longer ask for what its status says.
+	return true, look || it.told != nil && it.told.ours
 }
 
 func (s *Source) remove(i int, obj any) error {
@@ -133,9 +134,9 @@ func (s *Source) replace(i int, items []*item) {
 	any := false
 	for _, it := range items {
 		there[it.key] = true
-		changed, retold := s.keep(i, it)
+		changed, again := s.keep(i, it)
 		any = any || changed
-		if retold {
+		if again {
 			look = append(look, ref{s.kinds[i].name, it.key})
 		}
 	}
