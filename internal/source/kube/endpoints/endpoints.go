@@ -38,7 +38,7 @@ type Service struct {
 	// Slices are sorted by name.
 	Slices []*discoveryv1.EndpointSlice
 	// Legacy counts only where there are no Slices.
-	Legacy *corev1.Endpoints
+	Legacy *corev1.Endpoints //nolint:staticcheck // folders of manifests still hold them
 }
 
 // mostEndpoints is how many endpoints one backend can have.

@@ -32,7 +32,9 @@ func fill(tr *translate.Translator, n, eps int) {
 			IngressClassName: &class,
 			Rules: []networkingv1.IngressRule{{Host: meta.Name + ".example.com", IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{
 				Paths: []networkingv1.HTTPIngressPath{{Path: "/", PathType: &kind, Backend: networkingv1.IngressBackend{
-					Service: &networkingv1.IngressServiceBackend{Name: meta.Name, Port: networkingv1.ServiceBackendPort{Number: 80}}}}}}}}},
+					Service: &networkingv1.IngressServiceBackend{Name: meta.Name, Port: networkingv1.ServiceBackendPort{Number: 80}},
+				}}},
+			}}}},
 		}})
 		tr.Set(benchSlice(i, eps, "10.1.0.1"))
 	}

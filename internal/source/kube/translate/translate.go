@@ -53,7 +53,7 @@ type Translator struct {
 type serviceState struct {
 	object *corev1.Service // nil if there is none
 	slices map[string]*discoveryv1.EndpointSlice
-	legacy *corev1.Endpoints
+	legacy *corev1.Endpoints //nolint:staticcheck // folders of manifests still hold them
 	// referrers are the Ingresses that name it.
 	referrers map[object.Key]*ingressState
 

@@ -139,7 +139,9 @@ func TestPortNumberIsFollowed(t *testing.T) {
 	tr.Set(svc(80))
 	tr.Set(&networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Namespace: "web", Name: "shop"}, Spec: networkingv1.IngressSpec{
 		IngressClassName: &class, Rules: []networkingv1.IngressRule{{IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{
-			Paths: []networkingv1.HTTPIngressPath{{Path: "/", PathType: &kind, Backend: backend}}}}}}}})
+			Paths: []networkingv1.HTTPIngressPath{{Path: "/", PathType: &kind, Backend: backend}},
+		}}}},
+	}})
 	for _, port := range []int32{80, 8080} {
 		tr.Set(svc(port))
 		f := tr.Fragment()
@@ -163,11 +165,12 @@ func TestLimits(t *testing.T) {
 	tr.Set(paths(1500))
 	set := corev1.EndpointSubset{Ports: []corev1.EndpointPort{{Port: 8080}}} //nolint:staticcheck // folders hold them
 	for i := range 10_001 {
-		set.Addresses = append(set.Addresses, corev1.EndpointAddress{IP: fmt.Sprintf("10.0.%d.%d", i/256, i%256)}) //nolint:staticcheck // as above
+		set.Addresses = append(set.Addresses, corev1.EndpointAddress{IP: fmt.Sprintf("10.0.%d.%d", i/256, i%256)})
 	}
 	tr.Set(&corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "few"}, Subsets: []corev1.EndpointSubset{set}}) //nolint:staticcheck // as above
 	tr.Set(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "few", Annotations: svc.Annotations}, Spec: corev1.ServiceSpec{
-		Type: corev1.ServiceTypeNodePort, Ports: []corev1.ServicePort{{Port: 80}}}})
+		Type: corev1.ServiceTypeNodePort, Ports: []corev1.ServicePort{{Port: 80}},
+	}})
 	f := tr.Fragment()
 	if n := len(f.Backends[0].Endpoints); f.Backends[0].Name != "home/default/few/80" || n != 10_000 {
 		t.Errorf("%s has %d endpoints", f.Backends[0].Name, n)

@@ -132,8 +132,8 @@ func (w world) endpoints() *corev1.Endpoints { //nolint:staticcheck // folders h
 	return &corev1.Endpoints{ //nolint:staticcheck // as above
 		ObjectMeta: w.meta(pick(w, "s1", "s2", "s3")),
 		Subsets: []corev1.EndpointSubset{{ //nolint:staticcheck // as above
-			Addresses: []corev1.EndpointAddress{{IP: pick(w, "10.2.0.1", "10.2.0.2")}}, //nolint:staticcheck // as above
-			Ports:     []corev1.EndpointPort{{Name: "http", Port: 8080}},               //nolint:staticcheck // as above
+			Addresses: []corev1.EndpointAddress{{IP: pick(w, "10.2.0.1", "10.2.0.2")}},
+			Ports:     []corev1.EndpointPort{{Name: "http", Port: 8080}},
 		}},
 	}
 }
