@@ -215,6 +215,11 @@ func (d *disk) tryChange(r renderer, want model.State, p plan.Plan) error {
 			return err
 		}
 	}
+	for _, s := range p.Listeners { // only their comments can have changed
+		if err := d.replace(fileName(listenerPart, s.Want.Name, cfgSuffix), r.listenerFile(s.Want, tcpRoutes(want)[s.Want.Name])); err != nil {
+			return err
+		}
+	}
 	if len(p.Probes) > 0 {
 		if err := d.replace(probesFile, r.probes(want.Probes)); err != nil {
 			return err
@@ -255,10 +260,14 @@ func (d *disk) catchUp(r renderer, want model.State) error {
 
 // replace writes a file of the current generation.
 func (d *disk) replace(name, content string) error {
+	delete(d.sums, name) // unknown, should the write fail
+	if err := replace(d.path(currentLink, name), content); err != nil {
+		return err
+	}
 	if d.sums != nil {
 		d.sums[name] = maphash.String(d.seed, content)
 	}
-	return replace(d.path(currentLink, name), content)
+	return nil
 }
 
 func (d *disk) remove(name string) error {

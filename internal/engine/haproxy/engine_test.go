@@ -435,3 +435,14 @@ func (e *edge) run() (changed <-chan struct{}, stop func()) {
 	e.t.Cleanup(stop)
 	return news, stop
 }
+
+func TestOlderObjectOnASharedPort(t *testing.T) {
+	e := newEdge(t)
+	want := model.State{Listeners: []*model.Listener{httpListener(freePort(t))}}
+	e.apply(want)
+	older := *want.Listeners[0]
+	older.Origin = model.Origin{Source: "home", Kind: "Ingress", Namespace: "web", Name: "older"}
+	if done := e.apply(model.State{Listeners: []*model.Listener{&older}}); done.Way != engine.Runtime {
+		t.Errorf("by %q (%s), want runtime", done.Way, done.Cause)
+	}
+}

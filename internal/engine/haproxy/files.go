@@ -45,7 +45,7 @@ func (r renderer) generation(s model.State) map[string]string {
 	}
 	tcp := tcpRoutes(s)
 	for _, l := range s.Listeners {
-		files[fileName(listenerPart, l.Name, cfgSuffix)] = r.listener(l, tcp[l.Name])
+		files[fileName(listenerPart, l.Name, cfgSuffix)] = r.listenerFile(l, tcp[l.Name])
 	}
 	return files
 }
@@ -83,32 +83,68 @@ func refuse(p plan.Plan) error {
 	add := func(name, format string, args ...any) {
 		refused = append(refused, engine.Refused{Name: name, Message: fmt.Sprintf(format, args...)})
 	}
+	for _, step := range p.Listeners {
+		if l := step.Want; l != nil && len(l.Name) > nameLimit {
+			add(l.Name, "the name is longer than %d bytes", nameLimit)
+		}
+	}
 	for _, step := range p.Routes {
-		r := step.Want
-		switch {
-		case r == nil:
-		case unprintable(r.Match.Host) || unprintable(r.Match.Path):
-			add(r.Name, "host and path may hold no spaces and no control characters")
-		case len(r.Match.Host)+len(r.Match.Path) > 2048:
-			add(r.Name, "host and path are longer than 2048 bytes")
-		case len(r.Backends) > 1:
-			add(r.Name, "a route to several weighted backends is not supported yet")
+		if r := step.Want; r != nil {
+			if why := unroutable(r); why != "" {
+				add(r.Name, "%s", why)
+			}
 		}
 	}
 	for _, step := range p.Backends {
-		if b := step.Want; b != nil && b.Check != nil && unprintable(b.Check.HTTP) {
-			add(b.Name, "the path of a health check may hold no spaces and no control characters")
+		b := step.Want
+		switch {
+		case b == nil:
+		case len(b.Name) > nameLimit:
+			add(b.Name, "the name is longer than %d bytes", nameLimit)
+		case b.Check != nil && (unprintable(b.Check.HTTP) || len(b.Check.HTTP) > nameLimit):
+			add(b.Name, "the path of a health check may hold no spaces and no control characters, and %d bytes", nameLimit)
 		}
 	}
 	for _, step := range p.Probes {
-		if w := step.Want; w != nil && unprintable(w.Path) {
-			add(w.Name, "the path of a probe may hold no spaces and no control characters")
+		w := step.Want
+		switch {
+		case w == nil:
+		case len(w.Name) > nameLimit:
+			add(w.Name, "the name is longer than %d bytes", nameLimit)
+		case unprintable(w.Path) || len(w.Path) > nameLimit:
+			add(w.Name, "the path of a probe may hold no spaces and no control characters, and %d bytes", nameLimit)
 		}
 	}
 	if refused == nil {
 		return nil
 	}
 	return &engine.RefusedError{Objects: refused}
+}
+
+// nameLimit keeps a runtime command, which names up to three objects of which
+// each byte may take three, below what a line may have.
+const nameLimit = 1024
+
+// unroutable says why a route cannot be an entry of a map. A host or path of
+// another form could take the place of someone else's.
+func unroutable(r *model.Route) string {
+	host, path := r.Match.Host, r.Match.Path
+	name := strings.TrimPrefix(host, "*.")
+	switch {
+	case unprintable(host) || unprintable(path):
+		return "host and path may hold no spaces and no control characters"
+	case len(host)+len(path) > 2048:
+		return "host and path are longer than 2048 bytes"
+	case strings.ContainsAny(name, "/*#") || strings.HasPrefix(name, ".") || name == "" && host != "":
+		return fmt.Sprintf("%q is not a host: write one such as shop.example.com, or *.example.com", host)
+	case path != "" && !strings.HasPrefix(path, "/"):
+		return fmt.Sprintf("the path %q does not begin with a slash", path)
+	case path == "" && r.Match.Exact:
+		return "an exact path is missing"
+	case len(r.Backends) > 1:
+		return "a route to several weighted backends is not supported yet"
+	}
+	return ""
 }
 
 func unprintable(s string) bool {

@@ -208,6 +208,12 @@ func fixedFiles(s model.State) int {
 	return n
 }
 
+// listenerFile is the file of a listener. Whose route is the oldest on a shared
+// port may change; that is in a comment, and not in its shape.
+func (r renderer) listenerFile(l *model.Listener, route *model.Route) string {
+	return "# " + comment(l.Origin) + "\n" + r.listener(l, route)
+}
+
 // listener is the frontend of a listener; route is the only one of a TCP listener,
 // nil when it has none.
 func (r renderer) listener(l *model.Listener, route *model.Route) string {
@@ -215,7 +221,6 @@ func (r renderer) listener(l *model.Listener, route *model.Route) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	name := encode(l.Name)
-	line("# %s", comment(l.Origin))
 	if l.Protocol == model.HTTP {
 		line("frontend %s from landfall-http", name)
 	} else {
