@@ -1,0 +1,212 @@
+// Package app puts an edge together. It is the only package that names concrete
+// sources and engines; what it makes is taken down in reverse.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/landfall-edge/landfall/internal/admin"
+	"github.com/landfall-edge/landfall/internal/agent"
+	"github.com/landfall-edge/landfall/internal/engine"
+	"github.com/landfall-edge/landfall/internal/engine/haproxy"
+	"github.com/landfall-edge/landfall/internal/model"
+	"github.com/landfall-edge/landfall/internal/plan"
+	"github.com/landfall-edge/landfall/internal/source/file"
+	"github.com/landfall-edge/landfall/internal/spec"
+	"github.com/landfall-edge/landfall/internal/status"
+)
+
+// Where the parts of an edge keep what is theirs, below its state folder.
+const (
+	haproxyDir = "haproxy"
+	sourcesDir = "sources"
+)
+
+// Options are what an edge is given besides its file.
+type Options struct {
+	Version string
+	Log     *slog.Logger
+	// OnApplied, if set, is told each change once clients see it.
+	OnApplied func(plan.Plan, engine.Applied)
+}
+
+// App is one edge: its sources, its engine, the loop between them, and the
+// socket on which it can be asked.
+type App struct {
+	edge    *spec.Edge
+	log     *slog.Logger
+	engine  *haproxy.Engine
+	agent   *agent.Agent
+	admin   *admin.Server
+	metrics *admin.Metrics
+	closers []func() // run in reverse
+
+	// Set by Run.
+	end, endAgent context.CancelFunc
+	agentEnded    chan struct{}
+}
+
+// New makes an edge and takes its state folder and its admin sockets. Nothing is
+// served before Run.
+func New(ctx context.Context, edge *spec.Edge, o Options) (_ *App, err error) {
+	a := &App{edge: edge, log: o.Log, agentEnded: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+	held, err := lock(edge.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	a.closers = append(a.closers, func() { _ = held.Close() })
+	if err := mayBind(edge.HTTP.Port, "http.port"); err != nil {
+		return nil, err
+	}
+	if a.engine, err = newEngine(ctx, edge, o.Log); err != nil {
+		return nil, err
+	}
+	if err := a.newAgent(edge, o); err != nil {
+		return nil, err
+	}
+	if err := a.openAdmin(ctx); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+func newEngine(ctx context.Context, edge *spec.Edge, log *slog.Logger) (*haproxy.Engine, error) {
+	return haproxy.New(ctx, engineConfig(edge, log))
+}
+
+func engineConfig(edge *spec.Edge, log *slog.Logger) haproxy.Config {
+	return haproxy.Config{
+		Binary: edge.HAProxy.Binary, Dir: filepath.Join(edge.StateDir, haproxyDir),
+		RunDir: filepath.Dir(edge.Admin.Socket), Extra: edge.HAProxy.Extra, Log: log.With("engine", "haproxy"),
+	}
+}
+
+func (a *App) newAgent(edge *spec.Edge, o Options) error {
+	sources, err := newSources(edge, o, everySource)
+	if err != nil {
+		return err
+	}
+	set, err := newSet(sources, filepath.Join(edge.StateDir, sourcesDir), grace)
+	if err != nil {
+		return err
+	}
+	a.metrics = admin.NewMetrics(o.Version, func() status.Snapshot { return a.agent.Snapshot() })
+	a.agent, err = agent.New(agent.Config{
+		Name: edge.Name, Sources: set, Engine: a.engine,
+		VIPs:     func() []model.VIP { return vips(edge) },
+		HTTPPort: edge.HTTP.Port, DefaultBackend: file.BackendName(edge.DefaultBackend), Reserved: reserved(edge),
+		Log:    o.Log,
+		OnTurn: a.metrics.Turn,
+		OnApplied: func(p plan.Plan, applied engine.Applied) {
+			a.metrics.Applied(p, applied)
+			if o.OnApplied != nil {
+				o.OnApplied(p, applied)
+			}
+		},
+	})
+	return err
+}
+
+func (a *App) openAdmin(ctx context.Context) (err error) {
+	a.admin, err = admin.Open(ctx, admin.Config{
+		Socket: a.edge.Admin.Socket, Listen: a.edge.Admin.Listen,
+		Snapshot: a.agent.Snapshot, Status: a.Status, Metrics: a.metrics, EngineMetrics: a.engine.Metrics,
+		Stop: a.Stop, Log: a.log.With("component", "admin"),
+	})
+	switch {
+	case errors.Is(err, admin.ErrAnswers):
+		return fmt.Errorf("%w; stop that one first, or set another admin.socket", err)
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%w; it is held by %s: stop that, or set another port (admin.listen: \"\" turns it off)",
+			err, a.owner(ctx, a.edge.Admin.Listen))
+	case errors.Is(err, syscall.EACCES) && a.edge.Admin.Listen != "":
+		if _, port, splitErr := net.SplitHostPort(a.edge.Admin.Listen); splitErr == nil {
+			n, _ := strconv.ParseUint(port, 10, 16)
+			if bindErr := mayBind(uint16(n), "the port of admin.listen"); bindErr != nil {
+				return bindErr
+			}
+		}
+	}
+	if err == nil {
+		a.closers = append(a.closers, a.admin.Close)
+	}
+	return err
+}
+
+// owner names who listens on an address's port, as far as can be seen.
+func (a *App) owner(ctx context.Context, address string) string {
+	unknown := "another process"
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return unknown
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return unknown
+	}
+	held, err := a.engine.Held(ctx, []*model.Listener{{Port: uint16(n)}})
+	if err != nil || len(held) == 0 {
+		return unknown
+	}
+	return held[0].Owner
+}
+
+// Run serves until ctx ends or Stop is called. When ctx ends, HAProxy goes on
+// serving what it has, and the next edge adopts it.
+func (a *App) Run(ctx context.Context) error {
+	defer a.close()
+	ctx, a.end = context.WithCancel(ctx)
+	defer a.end()
+	var agentCtx context.Context
+	agentCtx, a.endAgent = context.WithCancel(ctx)
+	defer a.endAgent()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := a.admin.Run(ctx); err != nil {
+			a.log.Error("the admin sockets are gone", "error", err)
+		}
+	})
+	a.log.Info("edge started", "edge", a.edge.Name, "haproxy", a.engine.Version(), "socket", a.edge.Admin.Socket)
+	err := a.agent.Run(agentCtx)
+	close(a.agentEnded)
+	<-ctx.Done()
+	wg.Wait()
+	a.log.Info("edge ended", "edge", a.edge.Name)
+	return err
+}
+
+// Stop ends the edge and its engine. Requests in flight have until drain is over.
+func (a *App) Stop(ctx context.Context, drain time.Duration) error {
+	a.endAgent()
+	<-a.agentEnded
+	defer a.end()
+	return stopEngine(ctx, a.engine, drain)
+}
+
+// Status is how the edge is doing, the engine's word included.
+func (a *App) Status(ctx context.Context) status.Status {
+	stats, err := a.engine.Stats(ctx)
+	return status.Build(time.Now(), a.agent.Snapshot(), stats, err)
+}
+
+func (a *App) close() {
+	for _, c := range slices.Backward(a.closers) {
+		c()
+	}
+	a.closers = nil
+}

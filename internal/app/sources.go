@@ -1,0 +1,71 @@
+package app
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/landfall-edge/landfall/internal/source"
+	"github.com/landfall-edge/landfall/internal/source/file"
+	"github.com/landfall-edge/landfall/internal/source/kube"
+	"github.com/landfall-edge/landfall/internal/source/kube/translate"
+	"github.com/landfall-edge/landfall/internal/spec"
+)
+
+// grace is how long a start waits for the sources' first answers.
+const grace = 5 * time.Second
+
+// newSources makes every source of the file that want takes, in its order.
+func newSources(edge *spec.Edge, o Options, want func(spec.Source) bool) ([]source.Source, error) {
+	var out []source.Source
+	for _, s := range edge.Sources {
+		if !want(s) {
+			continue
+		}
+		made, err := newSource(edge, s, o)
+		if err != nil {
+			return nil, fmt.Errorf("source %s: %w", s.Name, err)
+		}
+		out = append(out, made)
+	}
+	return out, nil
+}
+
+func newSource(edge *spec.Edge, s spec.Source, o Options) (source.Source, error) {
+	log := o.Log.With("source", s.Name)
+	switch {
+	case s.Kubernetes != nil:
+		return kube.New(kube.Config{
+			Name: s.Name, Kubeconfig: s.Kubernetes.Kubeconfig, Options: objects(s.Name, s.Kubernetes.Objects),
+			Edge: edge.Name, Version: o.Version, Logger: o.Log,
+		})
+	case s.Manifests != nil:
+		return newManifests(s, log)
+	default:
+		return file.New(s.Name, s.Services), nil
+	}
+}
+
+// objects are the file's words in the translators'.
+func objects(name string, o spec.Objects) translate.Options {
+	out := translate.Options{
+		Source: name, Expose: translate.Expose(o.Expose), Unclassed: o.Unclassed,
+		Reach: translate.Reach(o.Reach), AllowLoopback: o.AllowLoopback,
+	}
+	if o.Probe != nil {
+		out.Probe = &translate.Probe{Port: o.Probe.Port, Path: o.Probe.Path}
+	}
+	return out
+}
+
+// newSet is the sources as one, with their last answers kept in dir, if any.
+func newSet(sources []source.Source, dir string, wait time.Duration) (*source.Set, error) {
+	return source.NewSet(source.SetConfig{Sources: sources, Dir: dir, Grace: wait, Now: time.Now})
+}
+
+func everySource(spec.Source) bool { return true }
+
+// TODO
+func newManifests(s spec.Source, log *slog.Logger) (source.Source, error) {
+	return nil, fmt.Errorf("not yet")
+}
