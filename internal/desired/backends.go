@@ -14,13 +14,11 @@ type backends struct {
 	claims  *claims
 	index   *probeIndex
 	sockets *sockets
-	sources []string
-	in      [][]*model.Backend
 
+	shelves []shelf // of each source
 	byName  map[string]place
-	records [][]*record // of each in; nil: not served
-	places  [][]int32   // of each in: where it is in out, or -1
-	spotted int         // records with a finding
+	places  [][]int32 // of each backend of a source: where it is in out, or -1
+	spotted int       // records with a finding
 
 	out      []*model.Backend
 	routes   []*model.Route
@@ -31,12 +29,58 @@ type backends struct {
 // place is a backend of a source.
 type place struct{ source, i int32 }
 
+// shelf is the backends of one source in pieces, so that a change of one of them
+// copies one piece.
+type shelf struct {
+	source string
+	n      int
+	pieces []piece
+}
+
+type piece struct {
+	in      []*model.Backend
+	records []*record // nil: not served
+}
+
+const pieceSize = 128
+
+func newShelf(f model.Fragment) shelf {
+	s := shelf{source: f.Source, n: len(f.Backends)}
+	in, records := slices.Clone(f.Backends), make([]*record, len(f.Backends))
+	for i := 0; i < s.n; i += pieceSize {
+		end := min(i+pieceSize, s.n)
+		s.pieces = append(s.pieces, piece{in[i:end:end], records[i:end:end]})
+	}
+	return s
+}
+
+func (s *shelf) record(i int) **record { return &s.pieces[i/pieceSize].records[i%pieceSize] }
+
+func (s *shelf) sameNames(f model.Fragment) bool {
+	if f.Source != s.source || len(f.Backends) != s.n {
+		return false
+	}
+	all := f.Backends
+	for _, p := range s.pieces {
+		if !slices.Equal(all[:len(p.in)], p.in) && !slices.EqualFunc(all[:len(p.in)], p.in, sameName) {
+			return false
+		}
+		all = all[len(p.in):]
+	}
+	return true
+}
+
+func sameName(a, b *model.Backend) bool { return a == b || a.Name == b.Name }
+
 // chooseBackends keeps the backends that a served route names. When no claim and
 // no backend's name changed it only looks at the backends that are new pointers.
 func chooseBackends(in Input, m, prev *memory) *backends {
 	old := prev.backends
 	b := &backends{claims: m.claims, index: m.index, sockets: m.sockets}
-	sameNames := old != nil && old.sameNames(in)
+	sameNames := old != nil && len(old.shelves) == len(in.Fragments)
+	for i, f := range in.Fragments {
+		sameNames = sameNames && old.shelves[i].sameNames(f)
+	}
 	if sameNames && old.claims == b.claims {
 		b.follow(in, old)
 		return b
@@ -48,51 +92,45 @@ func chooseBackends(in Input, m, prev *memory) *backends {
 	return b
 }
 
-func (b *backends) sameNames(in Input) bool {
-	if len(in.Fragments) != len(b.in) {
-		return false
-	}
-	for i, f := range in.Fragments {
-		if f.Source != b.sources[i] || !slices.EqualFunc(f.Backends, b.in[i], func(a, b *model.Backend) bool {
-			return a == b || a.Name == b.Name
-		}) {
-			return false
-		}
-	}
-	return true
-}
-
 // follow takes over everything of the turn before but the backends that changed.
 func (b *backends) follow(in Input, old *backends) {
 	claims, index, sockets := b.claims, b.index, b.sockets
 	*b = *old
 	b.claims, b.index, b.sockets = claims, index, sockets
 	everything := index != old.index || sockets != old.sockets
-	b.in = slices.Clone(old.in)
-	b.records = slices.Clone(old.records)
+	b.shelves = slices.Clone(old.shelves)
 	for i, f := range in.Fragments {
-		if same := slices.Equal(f.Backends, old.in[i]); same && !everything {
-			continue
-		}
-		b.in[i] = slices.Clone(f.Backends)
-		b.records[i] = slices.Clone(old.records[i])
-		for j, backend := range f.Backends {
-			at := b.places[i][j]
-			if at < 0 || backend == old.in[i][j] && !everything {
+		before := old.shelves[i].pieces
+		copied := false
+		for n, p := range before {
+			now := f.Backends[n*pieceSize : n*pieceSize+len(p.in)]
+			if !everything && slices.Equal(now, p.in) {
 				continue
 			}
-			before := old.records[i][j]
-			now := b.record(backend, before)
-			if now == before {
-				continue
+			if !copied {
+				copied = true
+				b.shelves[i].pieces = slices.Clone(before)
 			}
-			b.records[i][j] = now
-			b.put(int(at), now, before, old)
+			b.shelves[i].pieces[n] = b.followPiece(now, p, b.places[i][n*pieceSize:], old)
 		}
 	}
 	if index != old.index {
 		b.count()
 	}
+}
+
+func (b *backends) followPiece(in []*model.Backend, before piece, places []int32, old *backends) piece {
+	now := piece{slices.Clone(in), slices.Clone(before.records)}
+	for i, backend := range in {
+		if places[i] < 0 {
+			continue
+		}
+		if r := b.record(backend, before.records[i]); r != before.records[i] {
+			now.records[i] = r
+			b.put(int(places[i]), r, before.records[i], old)
+		}
+	}
+	return now
 }
 
 // put replaces one served backend by its successor. What old holds is copied
@@ -126,64 +164,58 @@ func (b *backends) put(at int, now, before *record, old *backends) {
 
 // choose starts from the routes.
 func (b *backends) choose(in Input, old *backends) {
+	total := 0
 	for _, f := range in.Fragments {
-		b.sources = append(b.sources, f.Source)
-		b.in = append(b.in, slices.Clone(f.Backends))
+		b.shelves = append(b.shelves, newShelf(f))
+		b.places = append(b.places, slices.Repeat([]int32{-1}, len(f.Backends)))
+		total += len(f.Backends)
 	}
 	if b.byName == nil {
-		b.listNames()
+		b.byName = listNames(in, total)
 	}
-	b.places = make([][]int32, len(b.in))
-	for i := range b.in {
-		b.places[i] = slices.Repeat([]int32{-1}, len(b.in[i]))
-	}
-	b.followRoutes(old)
-	b.records = make([][]*record, len(b.in))
-	var served []place
-	for i := range b.in {
-		b.records[i] = make([]*record, len(b.in[i]))
-		known := old.known(b.sources[i])
-		for j, backend := range b.in[i] {
+	b.followRoutes(in, old)
+	served := make([]place, 0, total)
+	for i, f := range in.Fragments {
+		known := old.known(f.Source)
+		for j, backend := range f.Backends {
 			if b.places[i][j] < 0 {
 				continue
 			}
-			b.records[i][j] = b.record(backend, known.find(backend))
-			if b.records[i][j].finding != nil {
+			r := b.record(backend, known.find(backend))
+			*b.shelves[i].record(j) = r
+			if r.finding != nil {
 				b.spotted++
 			}
 			served = append(served, place{int32(i), int32(j)})
 		}
 	}
 	served = sortRuns(served, func(x, y place) int {
-		return strings.Compare(b.in[x.source][x.i].Name, b.in[y.source][y.i].Name)
+		return strings.Compare(in.Fragments[x.source].Backends[x.i].Name, in.Fragments[y.source].Backends[y.i].Name)
 	})
-	b.out = make([]*model.Backend, 0, len(served))
+	b.out = make([]*model.Backend, len(served))
 	for n, p := range served {
 		b.places[p.source][p.i] = int32(n)
-		b.out = append(b.out, b.records[p.source][p.i].out)
+		b.out[n] = (*b.shelves[p.source].record(int(p.i))).out
 	}
 	b.count()
 }
 
 // listNames finds each name's backend; should two have it, the first counts.
-func (b *backends) listNames() {
-	n := 0
-	for i := range b.in {
-		n += len(b.in[i])
-	}
-	b.byName = make(map[string]place, n)
-	for i := range b.in {
-		for j, backend := range b.in[i] {
-			if _, ok := b.byName[backend.Name]; !ok {
-				b.byName[backend.Name] = place{int32(i), int32(j)}
+func listNames(in Input, total int) map[string]place {
+	names := make(map[string]place, total)
+	for i, f := range in.Fragments {
+		for j, backend := range f.Backends {
+			if _, ok := names[backend.Name]; !ok {
+				names[backend.Name] = place{int32(i), int32(j)}
 			}
 		}
 	}
+	return names
 }
 
 // followRoutes marks the backends that routes name, and takes those out of the
 // routes that are not there.
-func (b *backends) followRoutes(old *backends) {
+func (b *backends) followRoutes(in Input, old *backends) {
 	var findings []model.Finding
 	aside := map[string]bool{}
 	b.routes = b.claims.routes
@@ -200,7 +232,7 @@ func (b *backends) followRoutes(old *backends) {
 				if !aside[w.Name] {
 					aside[w.Name] = true
 					findings = append(findings, model.Finding{
-						Origin: b.in[p.source][p.i].Origin, Reason: "Refused",
+						Origin: in.Fragments[p.source].Backends[p.i].Origin, Reason: "Refused",
 						Message: setAsideMessage(w.Name, words) + "; a route with no other backend answers 503",
 					})
 				}
@@ -248,19 +280,27 @@ func missingBackend(route *model.Route, name string) model.Finding {
 	}
 }
 
-// count adds up who uses which probe.
-func (b *backends) count() {
-	b.uses = make([]int32, len(b.index.at))
-	for i := range b.records {
-		for _, r := range b.records[i] {
-			if r == nil {
-				continue
-			}
-			for _, p := range r.probes {
-				b.uses[p]++
+// each calls do with every record there is.
+func (b *backends) each(do func(*record)) {
+	for i := range b.shelves {
+		for _, p := range b.shelves[i].pieces {
+			for _, r := range p.records {
+				if r != nil {
+					do(r)
+				}
 			}
 		}
 	}
+}
+
+// count adds up who uses which probe.
+func (b *backends) count() {
+	b.uses = make([]int32, len(b.index.at))
+	b.each(func(r *record) {
+		for _, p := range r.probes {
+			b.uses[p]++
+		}
+	})
 }
 
 // spots are the findings of records.
@@ -269,39 +309,42 @@ func (b *backends) spots() []keyed {
 		return nil
 	}
 	var findings []model.Finding
-	for i := range b.records {
-		for _, r := range b.records[i] {
-			if r != nil && r.finding != nil {
-				findings = append(findings, *r.finding)
-			}
+	b.each(func(r *record) {
+		if r.finding != nil {
+			findings = append(findings, *r.finding)
 		}
-	}
+	})
 	return sortFindings(findings)
 }
 
 // walk finds the records of one source again, in the order of names.
 type walk struct {
-	in      []*model.Backend
-	records []*record
+	shelf *shelf
+	i     int
 }
 
 func (b *backends) known(source string) *walk {
 	if b != nil {
-		if i := slices.Index(b.sources, source); i >= 0 {
-			return &walk{b.in[i], b.records[i]}
+		for i := range b.shelves {
+			if b.shelves[i].source == source {
+				return &walk{shelf: &b.shelves[i]}
+			}
 		}
 	}
-	return &walk{}
+	return &walk{shelf: &shelf{}}
 }
 
 // find returns the record of the same pointer, or nil. Backends that are not in
 // the order of names are read afresh.
 func (w *walk) find(backend *model.Backend) *record {
-	for len(w.in) > 0 && w.in[0] != backend && w.in[0].Name < backend.Name {
-		w.in, w.records = w.in[1:], w.records[1:]
+	for ; w.i < w.shelf.n; w.i++ {
+		in := w.shelf.pieces[w.i/pieceSize].in[w.i%pieceSize]
+		if in == backend {
+			return *w.shelf.record(w.i)
+		}
+		if in.Name >= backend.Name {
+			return nil
+		}
 	}
-	if len(w.in) == 0 || w.in[0] != backend {
-		return nil
-	}
-	return w.records[0]
+	return nil
 }

@@ -1,6 +1,7 @@
 package desired
 
 import (
+	"hash/maphash"
 	"maps"
 	"net/netip"
 	"slices"
@@ -48,6 +49,11 @@ func resolveClaims(in Input, prev *claims) *claims {
 	}
 	if prev != nil && prev.sameInput(in, c) {
 		return prev
+	}
+	if prev != nil {
+		c.config.seed = prev.config.seed
+	} else {
+		c.config.seed = maphash.MakeSeed()
 	}
 	c.setAside = maps.Clone(in.SetAside)
 	c.reserved = slices.Clone(in.Reserved)
@@ -163,7 +169,7 @@ func (r *resolver) lastResorts(prev *claims) []*model.Route {
 			Name: v.Name + "/default", Origin: r.def.origin, Listener: shared(v), VIP: v.Name, Rank: model.LastResort,
 			Backends: []model.WeightedBackend{{Name: r.def.name, Weight: 1}},
 		}
-		if _, taken := r.winners[keyOf(route)]; taken {
+		if _, taken := r.winner(route, maphash.Comparable(r.config.seed, keyOf(route))); taken {
 			continue
 		}
 		if _, out := r.setAside[route.Name]; out {

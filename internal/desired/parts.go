@@ -1,6 +1,7 @@
 package desired
 
 import (
+	"hash/maphash"
 	"net/netip"
 	"slices"
 	"strings"
@@ -12,6 +13,9 @@ import (
 type config struct {
 	vips     []model.VIP
 	httpPort uint16
+	// seed of the hashes of routes: made anew for each sequence of turns, so that
+	// nobody can choose hosts and paths that collide.
+	seed maphash.Seed
 }
 
 func (c config) equal(d config) bool {
@@ -53,6 +57,7 @@ type part struct {
 	listeners []*model.Listener // nil where the VIP is unknown
 	routes    []*model.Route    // nil where there is no listener for it
 	vips      []int             // of each route: the VIP whose shared listener it needs
+	hashes    []uint64          // of each route's key
 	full      *model.Outcome    // when all of it is served; nil when nobody asks
 }
 
@@ -76,6 +81,11 @@ func readPart(in *model.Part, c config) *part {
 		complete = complete && resolved != nil
 		p.routes = append(p.routes, resolved)
 		p.vips = append(p.vips, vip)
+		var hash uint64
+		if resolved != nil {
+			hash = maphash.Comparable(c.seed, keyOf(resolved))
+		}
+		p.hashes = append(p.hashes, hash)
 	}
 	if in.Report && complete {
 		p.full = p.outcome(c, func(int) reason { return served }, func(int) reason { return served })

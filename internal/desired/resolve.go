@@ -14,12 +14,12 @@ import (
 type resolver struct {
 	*claims
 	parts     []*part
-	listeners []listenerClaim // of the parts in order, then one per VIP for HTTP
-	routes    []routeClaim    // of the parts in order
-	starts    []start         // of each part
-	shared    []int           // of each VIP: its HTTP listener in listeners, or -1
-	winners   map[routeKey]int
-	byName    map[string]int // listeners by name, when a route refers to another part's
+	listeners []listenerClaim  // of the parts in order, then one per VIP for HTTP
+	routes    []routeClaim     // of the parts in order
+	starts    []start          // of each part
+	shared    []int            // of each VIP: its HTTP listener in listeners, or -1
+	winners   map[uint64]int32 // of a route's hash, or the next free number: in routes
+	byName    map[string]int   // listeners by name, when a route refers to another part's
 }
 
 // start is where a part's claims begin, and its source.
@@ -37,6 +37,7 @@ type listenerClaim struct {
 type routeClaim struct {
 	route  *model.Route // nil: there is no listener for it
 	origin *model.Origin
+	hash   uint64
 	source int
 	vip    int
 	why    reason
@@ -59,6 +60,7 @@ func newResolver(c *claims, prev *claims) *resolver {
 	for source, given := range c.given {
 		parts := readParts(given, c.config, prev.known(c.sources[source], c.config), prev)
 		c.read = append(c.read, parts)
+		r.grow(parts)
 		for _, p := range parts {
 			r.add(p, source)
 		}
@@ -101,6 +103,19 @@ func readParts(given []*model.Part, now config, known []*part, prev *claims) []*
 	return sortRuns(parts, func(a, b *part) int { return strings.Compare(a.key, b.key) })
 }
 
+// grow makes room for the claims of parts.
+func (r *resolver) grow(parts []*part) {
+	listeners, routes := len(r.config.vips), 0
+	for _, p := range parts {
+		listeners += len(p.listeners)
+		routes += len(p.routes)
+	}
+	r.parts = slices.Grow(r.parts, len(parts))
+	r.starts = slices.Grow(r.starts, len(parts))
+	r.listeners = slices.Grow(r.listeners, listeners)
+	r.routes = slices.Grow(r.routes, routes)
+}
+
 func (r *resolver) add(p *part, source int) {
 	r.starts = append(r.starts, start{source, len(r.listeners), len(r.routes)})
 	for _, l := range p.listeners {
@@ -111,7 +126,7 @@ func (r *resolver) add(p *part, source int) {
 		r.listeners = append(r.listeners, claim)
 	}
 	for i, route := range p.routes {
-		claim := routeClaim{route: route, origin: &p.in.Origin, source: source, vip: p.vips[i]}
+		claim := routeClaim{route: route, origin: &p.in.Origin, source: source, vip: p.vips[i], hash: p.hashes[i]}
 		switch claim.vip {
 		case unknownVIP:
 			claim.why = noVIP
@@ -132,26 +147,42 @@ func (r *resolver) resolve(prev *claims) {
 
 // settleRoutes leaves one route for each listener, host and path.
 func (r *resolver) settleRoutes() {
-	r.winners = make(map[routeKey]int, len(r.routes))
+	r.winners = make(map[uint64]int32, len(r.routes))
 	for i := range r.routes {
 		claim := &r.routes[i]
 		if claim.why != served {
 			continue
 		}
-		if _, out := r.setAside[claim.route.Name]; out {
-			claim.why = aside
-			continue
+		if len(r.setAside) > 0 {
+			if _, out := r.setAside[claim.route.Name]; out {
+				claim.why = aside
+				continue
+			}
 		}
-		key := keyOf(claim.route)
-		j, taken := r.winners[key]
+		at := claim.hash
+		j, taken := r.winners[at]
+		for taken && keyOf(r.routes[j].route) != keyOf(claim.route) {
+			at++
+			j, taken = r.winners[at]
+		}
 		switch {
 		case !taken:
-			r.winners[key] = i
+			r.winners[at] = int32(i)
 		case compareRoutes(claim, &r.routes[j]) < 0:
 			r.routes[j].why = routeLost
-			r.winners[key] = i
+			r.winners[at] = int32(i)
 		default:
 			claim.why = routeLost
+		}
+	}
+}
+
+// winner is the route that has the listener, host and path of this one.
+func (r *resolver) winner(route *model.Route, hash uint64) (int, bool) {
+	for ; ; hash++ {
+		i, taken := r.winners[hash]
+		if !taken || keyOf(r.routes[i].route) == keyOf(route) {
+			return int(i), taken
 		}
 	}
 }
@@ -239,9 +270,11 @@ func (r *resolver) settlePorts() {
 // mayOpen takes a claim out that nobody could have.
 func (r *resolver) mayOpen(claim *listenerClaim) bool {
 	l := claim.listener
-	if _, out := r.setAside[l.Name]; out {
-		claim.why = aside
-		return false
+	if len(r.setAside) > 0 {
+		if _, out := r.setAside[l.Name]; out {
+			claim.why = aside
+			return false
+		}
 	}
 	for i, socket := range r.reserved {
 		if socket.Port() == l.Port && covers(l.Addresses, socket.Addr()) {

@@ -172,7 +172,8 @@ func (r *resolver) routeMessage(claim *routeClaim, asked *model.Route) string {
 }
 
 func (r *resolver) lostRoute(claim *routeClaim) string {
-	winner := &r.routes[r.winners[keyOf(claim.route)]]
+	i, _ := r.winner(claim.route, claim.hash)
+	winner := &r.routes[i]
 	what := routeField(claim.route)
 	switch ranked := winner.route.Rank != claim.route.Rank; {
 	case winner.origin == claim.origin && ranked:
