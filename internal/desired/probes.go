@@ -56,7 +56,6 @@ func (x *probeIndex) sameNames(in Input) bool {
 type probes struct {
 	index    *probeIndex
 	judged   []judged // those in use, in the order of index
-	setAside map[string]string
 	out      []*model.Probe
 	findings []keyed
 }

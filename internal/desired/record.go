@@ -18,33 +18,34 @@ type record struct {
 	finding *model.Finding
 }
 
+// holds reports whether the record is still what reading the backend would give.
+func (r *record) holds(in *model.Backend, b *backends) bool {
+	return r != nil && r.in == in && r.index == b.index && r.machine == b.sockets.machine &&
+		(r.sockets == nil || r.sockets == b.sockets)
+}
+
 // record reads a backend, or returns before when it still holds.
 func (b *backends) record(in *model.Backend, before *record) *record {
-	if before != nil && before.in == in && before.index == b.index && before.machine == b.sockets.machine &&
-		(before.sockets == nil || before.sockets == b.sockets) {
+	if before.holds(in, b) {
 		return before
 	}
 	r := &record{in: in, out: in, index: b.index, machine: b.sockets.machine}
-	var kept []model.Endpoint
 	var refused []string
+	kept := in.Endpoints
 	changed := false
 	for i, e := range in.Endpoints {
-		who := ""
-		if b.sockets.machine.has(e.Address.Addr().Unmap()) {
-			r.sockets = b.sockets
-			who = b.sockets.listener(e.Address)
-		}
-		p, probed := b.index.names[e.Probe]
-		if !changed && (who != "" || e.Probe != "" && !probed) {
+		listener := r.listener(e, b.sockets)
+		probe, probed := b.index.names[e.Probe]
+		if !changed && (listener != "" || e.Probe != "" && !probed) {
 			changed = true
 			kept = slices.Clone(in.Endpoints[:i])
 		}
-		if who != "" {
-			refused = append(refused, e.Address.String()+" ("+show(who)+")")
+		if listener != "" {
+			refused = append(refused, e.Address.String()+" ("+show(listener)+")")
 			continue
 		}
 		if probed {
-			r.probes = append(r.probes, p)
+			r.probes = append(r.probes, probe)
 		} else {
 			e.Probe = ""
 		}
@@ -53,17 +54,32 @@ func (b *backends) record(in *model.Backend, before *record) *record {
 		}
 	}
 	if changed {
-		out := *in
-		out.Endpoints = kept
-		r.out = &out
-		if before != nil && before.in == in && before.out != in && slices.Equal(before.out.Endpoints, kept) {
-			r.out = before.out
-		}
+		r.keep(kept, before)
 	}
 	if len(refused) > 0 {
 		r.finding = refusal(in, refused, len(in.Endpoints)-len(refused))
 	}
 	return r
+}
+
+// listener says who of the edge listens where an endpoint is; "" is nobody.
+func (r *record) listener(e model.Endpoint, s *sockets) string {
+	if !s.machine.has(e.Address.Addr().Unmap()) {
+		return ""
+	}
+	r.sockets = s
+	return s.listener(e.Address)
+}
+
+// keep serves some of the endpoints, by the pointer of before if they are the same.
+func (r *record) keep(endpoints []model.Endpoint, before *record) {
+	if before != nil && before.in == r.in && before.out != r.in && slices.Equal(before.out.Endpoints, endpoints) {
+		r.out = before.out
+		return
+	}
+	out := *r.in
+	out.Endpoints = endpoints
+	r.out = &out
 }
 
 func refusal(in *model.Backend, refused []string, left int) *model.Finding {
