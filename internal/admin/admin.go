@@ -50,7 +50,6 @@ type Config struct {
 // Server answers on the socket and the address.
 type Server struct {
 	config    Config
-	socket    net.Listener
 	listeners []listening
 }
 

@@ -195,8 +195,10 @@ func TestSocket(t *testing.T) {
 	dir := t.TempDir()
 	t.Run("folder is made and the mode set", func(t *testing.T) {
 		path := filepath.Join(dir, "run", "a.sock")
-		s, err := admin.Open(t.Context(), admin.Config{Socket: path,
-			Metrics: admin.NewMetrics("", func() status.Snapshot { return status.Snapshot{} }), Log: slog.New(slog.DiscardHandler)})
+		s, err := admin.Open(t.Context(), admin.Config{
+			Socket:  path,
+			Metrics: admin.NewMetrics("", func() status.Snapshot { return status.Snapshot{} }), Log: slog.New(slog.DiscardHandler),
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -29,8 +29,11 @@ func (w wakeUp) cause() string {
 		is   bool
 		text string
 	}{
-		{w.source, "a source changed"}, {w.health, "health changed"}, {w.held, "a held port was looked at"},
-		{w.recheck, "everything was looked at again"}, {w.retried, "another try"},
+		{w.source, "a source changed"},
+		{w.health, "health changed"},
+		{w.held, "a held port was looked at"},
+		{w.recheck, "everything was looked at again"},
+		{w.retried, "another try"},
 	} {
 		if c.is {
 			words = append(words, c.text)

@@ -165,8 +165,10 @@ func inWorld(t *testing.T, story func(t *testing.T, w *world)) {
 		var err error
 		w.agent, err = agent.New(agent.Config{
 			Name: "shore", Sources: w.sources, Engine: w.machine, HTTPPort: 80,
-			VIPs: func() []model.VIP { return []model.VIP{{Name: "main", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.10")}}} },
-			Log:  slog.New(slog.DiscardHandler),
+			VIPs: func() []model.VIP {
+				return []model.VIP{{Name: "main", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.10")}}}
+			},
+			Log: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -212,8 +214,10 @@ func site(hosts ...string) model.Fragment {
 			Name: "test/web/" + host + "/", Origin: o, Match: model.Match{Host: host, Path: "/"},
 			Backends: []model.WeightedBackend{{Name: backend, Weight: 1}},
 		}}})
-		f.Backends = append(f.Backends, &model.Backend{Name: backend, Origin: o, Protocol: model.HTTP,
-			Endpoints: []model.Endpoint{{Address: netip.MustParseAddrPort("10.0.0.1:80")}}})
+		f.Backends = append(f.Backends, &model.Backend{
+			Name: backend, Origin: o, Protocol: model.HTTP,
+			Endpoints: []model.Endpoint{{Address: netip.MustParseAddrPort("10.0.0.1:80")}},
+		})
 	}
 	return f
 }

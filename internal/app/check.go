@@ -26,8 +26,9 @@ import (
 // takes two.
 const fewFiles = 8192
 
-// maxSocketPath is how many bytes the path of a Unix socket may have.
-const maxSocketPath = 107
+// maxSocketPath is how many bytes the path of a socket of HAProxy may have: the
+// kernel takes 107, and HAProxy puts ".<pid>.tmp" behind it for a moment.
+const maxSocketPath = 95
 
 // longestSocket is the longest name that HAProxy's sockets have in their folder.
 const longestSocket = "haproxy-metrics.sock"
@@ -98,9 +99,9 @@ func (c *checker) folders() {
 			c.ok(f.what, "%s", f.path)
 		}
 	}
-	longest := max(len(c.edge.Admin.Socket), len(filepath.Join(filepath.Dir(c.edge.Admin.Socket), longestSocket)))
+	longest := len(filepath.Join(filepath.Dir(c.edge.Admin.Socket), longestSocket))
 	if longest > maxSocketPath {
-		c.finding("sockets", "a socket in %s would have a path of %d bytes, and the kernel takes %d; set admin.socket to a shorter one, "+
+		c.finding("sockets", "a socket of HAProxy in %s would have a path of %d bytes, and at most %d are possible; set admin.socket to a shorter one, "+
 			"for example /run/landfall/admin.sock", filepath.Dir(c.edge.Admin.Socket), longest, maxSocketPath)
 	}
 }
@@ -237,7 +238,11 @@ func (c *checker) ports(ctx context.Context, asked []*model.Listener) error {
 // owners finds who else holds ports, with an engine of a folder of its own: the
 // real one's is not touched.
 func (c *checker) owners(ctx context.Context, listeners []*model.Listener) (map[uint16]string, error) {
-	dir, err := os.MkdirTemp("", "landfall-check-")
+	base := os.TempDir()
+	if len(base) > 40 { // too long for the sockets
+		base = "/tmp"
+	}
+	dir, err := os.MkdirTemp(base, "landfall-check-")
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
+	"github.com/landfall-edge/landfall/internal/admin"
 	"github.com/landfall-edge/landfall/internal/spec"
 )
 
@@ -27,7 +29,7 @@ func Load(path string) (*spec.Edge, error) {
 	}
 	edge, err := spec.Parse(data, path)
 	if err != nil {
-		return nil, &fileError{err}
+		return nil, &fileError{err, socketTooLong(err)}
 	}
 	if edge.Name == "" {
 		if edge.Name, err = os.Hostname(); err != nil {
@@ -51,7 +53,22 @@ func readFile(path string) ([]byte, error) {
 }
 
 // fileError is an error whose text is the problems alone, each with its place.
-type fileError struct{ problems error }
+type fileError struct {
+	problems error
+	socket   bool // all that is wrong is the length of the socket's path
+}
 
-func (e *fileError) Error() string   { return e.problems.Error() }
-func (e *fileError) Unwrap() []error { return []error{errFile, e.problems} }
+func (e *fileError) Error() string { return e.problems.Error() }
+
+func (e *fileError) Unwrap() []error {
+	if e.socket {
+		return []error{admin.ErrSocketPath, e.problems}
+	}
+	return []error{errFile, e.problems}
+}
+
+func socketTooLong(err error) bool {
+	var problems spec.Problems
+	return errors.As(err, &problems) && len(problems) == 1 &&
+		problems[0].Field == "admin.socket" && strings.Contains(problems[0].Message, "sun_path")
+}

@@ -42,7 +42,8 @@ func lock(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("another landfall (pid %.20s) uses %s; stop it first, or set another stateDir",
 			strings.TrimSpace(string(pid)), dir)
 	}
-	if err := f.Truncate(0); err == nil {
+	err = f.Truncate(0)
+	if err == nil {
 		_, err = fmt.Fprintf(f, "%d\n", os.Getpid())
 	}
 	if err != nil {

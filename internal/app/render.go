@@ -80,9 +80,15 @@ func once(ctx context.Context, edge *spec.Edge, o Options, want func(spec.Source
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- set.Run(ctx, func() {}) }()
-	defer func() { cancel(); <-ended }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = set.Run(ctx, func() {}) // each source tells of itself in its status
+	}()
+	defer func() {
+		cancel()
+		<-ended
+	}()
 	select {
 	case <-ctx.Done():
 		return nil, nil, ctx.Err()

@@ -2,13 +2,13 @@ package app
 
 import (
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/landfall-edge/landfall/internal/source"
 	"github.com/landfall-edge/landfall/internal/source/file"
 	"github.com/landfall-edge/landfall/internal/source/kube"
 	"github.com/landfall-edge/landfall/internal/source/kube/translate"
+	"github.com/landfall-edge/landfall/internal/source/manifests"
 	"github.com/landfall-edge/landfall/internal/spec"
 )
 
@@ -32,7 +32,6 @@ func newSources(edge *spec.Edge, o Options, want func(spec.Source) bool) ([]sour
 }
 
 func newSource(edge *spec.Edge, s spec.Source, o Options) (source.Source, error) {
-	log := o.Log.With("source", s.Name)
 	switch {
 	case s.Kubernetes != nil:
 		return kube.New(kube.Config{
@@ -40,7 +39,9 @@ func newSource(edge *spec.Edge, s spec.Source, o Options) (source.Source, error)
 			Edge: edge.Name, Version: o.Version, Logger: o.Log,
 		})
 	case s.Manifests != nil:
-		return newManifests(s, log)
+		return manifests.New(manifests.Config{
+			Name: s.Name, Path: s.Manifests.Path, Options: objects(s.Name, s.Manifests.Objects), Logger: o.Log,
+		})
 	default:
 		return file.New(s.Name, s.Services), nil
 	}
@@ -64,8 +65,3 @@ func newSet(sources []source.Source, dir string, wait time.Duration) (*source.Se
 }
 
 func everySource(spec.Source) bool { return true }
-
-// TODO
-func newManifests(s spec.Source, log *slog.Logger) (source.Source, error) {
-	return nil, fmt.Errorf("not yet")
-}

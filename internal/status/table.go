@@ -261,8 +261,12 @@ func (p *page) backends(s Status, up map[string]tally) {
 		p.table(2, [][]cell{{{b.Name, bold}, {string(b.Protocol), faint}, {b.Balance, faint}, up[b.Name].cell()}})
 		var rows [][]cell
 		for _, e := range b.Endpoints {
-			rows = append(rows, []cell{{e.Address.String(), plain}, healthCell(e.Health),
-				{fmt.Sprintf("%d open, %d served", e.Sessions, e.Requests), faint}, {e.Target, plain}})
+			rows = append(rows, []cell{
+				{e.Address.String(), plain},
+				healthCell(e.Health),
+				{fmt.Sprintf("%d open, %d served", e.Sessions, e.Requests), faint},
+				{e.Target, plain},
+			})
 		}
 		p.table(4, rows)
 	}
