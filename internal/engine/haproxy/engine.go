@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -66,14 +68,14 @@ type worker struct {
 }
 
 // New looks at the machine and prepares the folders. It neither starts HAProxy
-// nor touches one that runs. The errors are ErrMissing and ErrTooOld, and those
-// of the file system.
+// nor touches one that runs. The errors are ErrMissing, ErrTooOld, ErrFolder and
+// ErrSocketPath, and those of the file system.
 func New(ctx context.Context, c Config) (*Engine, error) {
 	settings, err := Facts(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkSockets(settings); err != nil {
+	if err := checkPaths(settings); err != nil {
 		return nil, err
 	}
 	for _, dir := range []string{c.Dir, filepath.Join(c.Dir, mapsDir), filepath.Join(c.Dir, listsDir)} {
@@ -154,8 +156,27 @@ func (e *Engine) apply(ctx context.Context, want model.State, p plan.Plan) (engi
 		}
 		e.log.Warn("runtime change failed, reloading", "engine", "haproxy", "error", err)
 		cause = "a runtime change failed: " + err.Error()
+		if err := e.load(ctx, r, want, p, e.reload); err != nil {
+			e.undo(ctx)
+			return engine.Applied{}, err
+		}
+		return engine.Applied{Way: engine.Reload, Cause: cause}, nil
 	}
 	return engine.Applied{Way: engine.Reload, Cause: cause}, e.load(ctx, r, want, p, e.reload)
+}
+
+// undo puts back what HAProxy accepted of a runtime change before it refused the
+// rest: what is refused changes nothing.
+func (e *Engine) undo(ctx context.Context) {
+	e.names = newNames()
+	now, err := e.verify(ctx, e.have)
+	if err == nil {
+		r := newRenderer(e.disk.settings, e.have.Probes)
+		err = e.stats.run(ctx, r.runtimeCommands(plan.Diff(now, e.have), e.names))
+	}
+	if err != nil {
+		e.log.Warn("cannot undo a part of a change", "engine", "haproxy", "error", err)
+	}
 }
 
 // Unsettled is engine.Unsettled's.
@@ -199,12 +220,17 @@ func (e *Engine) load(ctx context.Context, r renderer, want model.State, p plan.
 		return err
 	}
 	e.trusted = false // until it is loaded
+	var commands []command
+	if e.running.up {
+		commands = r.runtimeCommands(p, e.names)
+	}
 	gen, loaded, err := e.prepare(ctx, r, want)
 	if err != nil {
 		return err
 	}
 	previous, err := e.disk.promote(gen, want)
 	if err != nil {
+		e.disk.drop(gen)
 		return err
 	}
 	// An agent that is told to end finishes what it began, so that the next one
@@ -215,6 +241,7 @@ func (e *Engine) load(ctx context.Context, r renderer, want model.State, p plan.
 	}
 	e.running.loaded, e.running.generation, e.running.stale = loaded, gen, ""
 	e.names = newNames()
+	e.tellOld(ctx, commands)
 	e.disk.collect(gen)
 	return e.disk.rememberAll(want)
 }
@@ -230,6 +257,7 @@ func (e *Engine) prepare(ctx context.Context, r renderer, want model.State) (gen
 	for range 2*len(e.extra.paths) + 1 {
 		l = r.shapes(want, e.globalShape())
 		if err = e.disk.write(r, want, e.extra, l); err != nil {
+			e.disk.drop(gen)
 			return "", l, err
 		}
 		if err = e.checkGeneration(ctx, gen, want); err == nil {
@@ -244,18 +272,23 @@ func (e *Engine) prepare(ctx context.Context, r renderer, want model.State) (gen
 	return "", l, err
 }
 
-// tellOld repeats runtime changes to workers that only finish their connections:
-// a kept-alive connection must not go on to an endpoint that left. They may lack
-// what is named, so replies are not looked at.
+// tellOld repeats changes to workers that only finish their connections: a
+// kept-alive connection must not go on to an endpoint that left. They may lack
+// what is named, so replies are not looked at. One that is gone is forgotten.
 func (e *Engine) tellOld(ctx context.Context, commands []command) {
-	for _, pid := range e.running.old {
+	e.running.old = slices.DeleteFunc(e.running.old, func(pid int) bool {
 		for _, c := range commands {
-			if _, err := e.master.ask(ctx, fmt.Sprintf("@!%d %s", pid, c.text)); err != nil {
+			reply, err := e.master.ask(ctx, fmt.Sprintf("@!%d %s", pid, c.text))
+			if err != nil {
 				e.log.Debug("old worker did not answer", "engine", "haproxy", "pid", pid, "error", err)
-				break
+				return false
+			}
+			if strings.Contains(reply, noSuchWorker) {
+				return true
 			}
 		}
-	}
+		return false
+	})
 }
 
 // Version is that of the HAProxy binary.

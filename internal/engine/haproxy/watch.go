@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,10 +27,23 @@ func ended(ctx context.Context, pid int) bool {
 	return false
 }
 
-// checkSockets refuses socket paths that the kernel would (unix(7): 108 bytes
-// with the final zero).
-func checkSockets(s Settings) error {
+// plainPath needs no quotes, neither in a line nor as an argument of a converter.
+var plainPath = regexp.MustCompile(`^[A-Za-z0-9/_.+@-]+$`)
+
+// checkPaths refuses folders that HAProxy would misread, and socket paths that the
+// kernel would refuse (unix(7): 108 bytes with the final zero).
+func checkPaths(s Settings) error {
+	for _, folder := range []string{s.Dir, s.RunDir} {
+		if m := foreignInPath.FindString(folder); m != "" {
+			return fmt.Errorf("%w: %s has a %q in it; choose a folder of letters, digits and / . _ + -", ErrFolder, folder, m)
+		}
+	}
 	const limit = 107
+	for _, dir := range []string{s.Dir, s.RunDir} {
+		if !plainPath.MatchString(dir) {
+			return fmt.Errorf("the folder %q cannot stand in HAProxy's configuration; use letters, digits and - _ . + @ in stateDir and admin.socket", dir)
+		}
+	}
 	for _, name := range []string{masterSocket, statsSocket, metricsSocket, peersSocket, logSocket} {
 		// HAProxy binds a temporary name first: the path, a pid and ".tmp".
 		if p := s.socket(name); len(p) > limit-len(".4194304.tmp") {
