@@ -53,15 +53,6 @@ contexts: [{name: edge@home, context: {cluster: home, user: edge}}]
 		_, err := kube.New(kube.Config{Name: "home", Kubeconfig: dir})
 		expectKubeconfigError(t, err, dir, "is a directory")
 	})
-	t.Run("unreadable", func(t *testing.T) {
-		if os.Geteuid() == 0 {
-			t.Skip("root may read every file")
-		}
-		path := filepath.Join(dir, "unreadable")
-		must(t, os.WriteFile(path, []byte(whole), 0o000))
-		_, err := kube.New(kube.Config{Name: "home", Kubeconfig: path})
-		expectKubeconfigError(t, err, path, "let the user that runs landfall read it")
-	})
 	t.Run("none", func(t *testing.T) {
 		_, err := kube.New(kube.Config{Name: "home"})
 		expectKubeconfigError(t, err, "kubeconfig: /etc/landfall/home.kubeconfig", "this is not a Pod of a cluster")

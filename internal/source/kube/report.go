@@ -109,11 +109,7 @@ const (
 const statusWriters = 4
 
 func (r *reporter) start(ctx context.Context, wg *sync.WaitGroup) {
-	queue := func() workqueue.TypedRateLimitingInterface[ref] {
-		return workqueue.NewTypedRateLimitingQueue(
-			workqueue.NewTypedItemExponentialFailureRateLimiter[ref](firstRewrite, lastRewrite))
-	}
-	r.statuses, r.events = queue(), queue()
+	r.statuses, r.events = newQueue(), newQueue()
 	wg.Go(func() {
 		<-ctx.Done()
 		r.statuses.ShutDown()
@@ -133,6 +129,12 @@ func (r *reporter) start(ctx context.Context, wg *sync.WaitGroup) {
 			}
 		}
 	})
+}
+
+// newQueue starts a goroutine, so it is called by Run only.
+func newQueue() workqueue.TypedRateLimitingInterface[ref] {
+	return workqueue.NewTypedRateLimitingQueue(
+		workqueue.NewTypedItemExponentialFailureRateLimiter[ref](firstRewrite, lastRewrite))
 }
 
 // work calls do for every object in the queue until it is shut down. An object is

@@ -7,10 +7,12 @@ package kube
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -186,12 +188,16 @@ func (s *Source) reconnect(failed *clients) {
 	if s.cfg.Kubeconfig == "" || s.clients.Load() != failed {
 		return
 	}
+	content, err := os.ReadFile(s.cfg.Kubeconfig)
+	if err == nil && sha256.Sum256(content) == failed.sum {
+		return
+	}
 	fresh, err := connect(s.cfg.Kubeconfig, s.userAgent())
 	if err != nil {
 		s.cfg.Logger.Debug("kubeconfig not read again", "cause", err)
 		return
 	}
-	if fresh.sum != failed.sum && s.clients.CompareAndSwap(failed, fresh) {
+	if s.clients.CompareAndSwap(failed, fresh) {
 		s.cfg.Logger.Info("kubeconfig read again", "file", s.cfg.Kubeconfig, "server", fresh.host)
 	}
 }
