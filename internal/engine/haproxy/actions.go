@@ -345,8 +345,9 @@ func (r renderer) mapCommands(steps []plan.Step[model.Route]) []command {
 	return cs
 }
 
-var cliEscapes = strings.NewReplacer(`\`, `\\`, `;`, `\;`)
+var cliEscapes = strings.NewReplacer(`\`, `\\`, `;`, `\;`, `<`, `\<`)
 
 // escape makes text safe within a runtime command, whose words end at a space
-// (checked by refuse) and whose commands end at ";".
+// (checked by refuse), whose commands end at ";", and whose last word announces a
+// payload by "<<".
 func escape(s string) string { return cliEscapes.Replace(s) }

@@ -194,6 +194,9 @@ func (d *disk) change(r renderer, want model.State, p plan.Plan) {
 	if err == nil {
 		err = d.remember(p)
 	}
+	if err == nil && d.journal != nil && d.journal.Wasteful() {
+		err = d.rememberAll(want)
+	}
 	if err != nil {
 		d.behind = true
 		d.log.Error("files are behind what is served", "engine", "haproxy", "error", err)

@@ -68,7 +68,7 @@ type worker struct {
 }
 
 // New looks at the machine and prepares the folders. It neither starts HAProxy
-// nor touches one that runs. The errors are ErrMissing, ErrTooOld, ErrFolder and
+// nor touches one that runs. The errors are ErrMissing, ErrTooOld and
 // ErrSocketPath, and those of the file system.
 func New(ctx context.Context, c Config) (*Engine, error) {
 	settings, err := Facts(ctx, c)

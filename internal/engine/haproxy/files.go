@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/model"
@@ -147,6 +148,8 @@ func unroutable(r *model.Route) string {
 	return ""
 }
 
+// unprintable reports what ends a word or a line, and what the journal, which is
+// JSON, cannot hold.
 func unprintable(s string) bool {
-	return strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f })
+	return !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f })
 }

@@ -16,6 +16,9 @@ type command struct {
 
 const serverRegistered = "New server registered."
 
+// noSuchWorker is the master's answer about a worker that has ended.
+const noSuchWorker = "Can't find the target PID"
+
 // checkReplies compares the reply to several joined commands with what their
 // success says. A reply is a message, or nothing, and an empty line.
 func checkReplies(commands []command, reply string) error {
@@ -122,11 +125,12 @@ func parseServers(reply string) []server {
 	return servers
 }
 
-// parseMap reads "show map": key -> value. The first field is an address.
+// parseMap reads "show map": key -> value. The first field is an address. Only
+// an ASCII space separates them: a key may hold any other.
 func parseMap(reply string) map[string]string {
 	entries := map[string]string{}
 	for line := range strings.Lines(reply) {
-		f := strings.Fields(line)
+		f := strings.Split(strings.TrimSuffix(line, "\n"), " ")
 		if len(f) != 3 {
 			continue
 		}

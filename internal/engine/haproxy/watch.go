@@ -33,11 +33,6 @@ var plainPath = regexp.MustCompile(`^[A-Za-z0-9/_.+@-]+$`)
 // checkPaths refuses folders that HAProxy would misread, and socket paths that the
 // kernel would refuse (unix(7): 108 bytes with the final zero).
 func checkPaths(s Settings) error {
-	for _, folder := range []string{s.Dir, s.RunDir} {
-		if m := foreignInPath.FindString(folder); m != "" {
-			return fmt.Errorf("%w: %s has a %q in it; choose a folder of letters, digits and / . _ + -", ErrFolder, folder, m)
-		}
-	}
 	const limit = 107
 	for _, dir := range []string{s.Dir, s.RunDir} {
 		if !plainPath.MatchString(dir) {
