@@ -1,0 +1,34 @@
+package haproxy_test
+
+import (
+	"testing"
+
+	"github.com/landfall-edge/landfall/internal/engine"
+	"github.com/landfall-edge/landfall/internal/engine/enginetest"
+	"github.com/landfall-edge/landfall/internal/model"
+)
+
+func TestContract(t *testing.T) {
+	t.Parallel()
+	enginetest.Run(t, func(t *testing.T) enginetest.Harness {
+		t.Parallel()
+		e := newEdge(t)
+		h := enginetest.Harness{
+			Engine: e.Engine,
+			Reopen: func() engine.Engine {
+				e.reopen()
+				return e.Engine
+			},
+			// HAProxy refuses to track a server that it does not have.
+			Spoil: func(s *model.State) string {
+				b := s.Backends[0]
+				b.Endpoints[0].Probe = "home/nowhere"
+				return b.Name
+			},
+		}
+		for range enginetest.NeedPorts {
+			h.Ports = append(h.Ports, freePort(t))
+		}
+		return h
+	})
+}
