@@ -268,3 +268,21 @@ func TestHistoryIsBounded(t *testing.T) {
 		}
 	})
 }
+
+// Sources or a monitor that end are begun again; what they say then counts.
+func TestComponentsThatFail(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.begin(site("a.test"))
+		time.Sleep(time.Second)
+		w.ask(site("a.test", "b.test"))
+		synctest.Wait()
+		if got := w.routes(); len(got) != 2 {
+			t.Errorf("routes %v", got)
+		}
+		w.machine.set(func(m *machine) { m.have = model.State{}; m.changed() })
+		synctest.Wait()
+		if got := w.routes(); len(got) != 2 {
+			t.Errorf("routes %v after the engine died", got)
+		}
+	}, func(w *world) { w.sources.broken, w.machine.broken = errBroken, errBroken })
+}

@@ -28,12 +28,18 @@ type sources struct {
 	reads    int
 	reported [][]model.Finding
 	outcomes []*model.Outcome
+	broken   error // what Run returns, once
 }
 
 func (s *sources) Run(ctx context.Context, changed func()) error {
 	s.mu.Lock()
 	s.changed = changed
+	broken := s.broken
+	s.broken = nil
 	s.mu.Unlock()
+	if broken != nil {
+		return broken
+	}
 	<-ctx.Done()
 	return nil
 }
@@ -80,6 +86,7 @@ type machine struct {
 	asks    int
 	health  map[string]model.ProbeHealth
 	changed func()
+	broken  error // what Run returns, once
 }
 
 func (m *machine) Observe(context.Context) (model.State, error) {
@@ -126,7 +133,12 @@ func (m *machine) Held(_ context.Context, listeners []*model.Listener) ([]model.
 func (m *machine) Run(ctx context.Context, changed func()) error {
 	m.mu.Lock()
 	m.changed = changed
+	broken := m.broken
+	m.broken = nil
 	m.mu.Unlock()
+	if broken != nil {
+		return broken
+	}
 	<-ctx.Done()
 	return nil
 }
@@ -155,12 +167,16 @@ type world struct {
 
 var errBroken = errors.New("no such luck")
 
-func inWorld(t *testing.T, story func(t *testing.T, w *world)) {
+// inWorld tells a story of an agent that runs; before is done before it starts.
+func inWorld(t *testing.T, story func(t *testing.T, w *world), before ...func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{
 			sources: &sources{ready: make(chan struct{})},
 			machine: &machine{refuse: map[string]string{}},
+		}
+		for _, f := range before {
+			f(w)
 		}
 		var err error
 		w.agent, err = agent.New(agent.Config{

@@ -38,11 +38,7 @@ func options() app.Options {
 // load reads an edge's file whose state and sockets lie in folders of the test.
 func load(t *testing.T, http uint16, sources string) *spec.Edge {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "lf") // short enough for sockets
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := t.TempDir()
 	text := fmt.Sprintf("apiVersion: landfall.dev/v1alpha1\nkind: Edge\nname: shore\nstateDir: %s/state\nhttp: {port: %d}\n"+
 		"admin: {socket: %s/admin.sock, listen: \"\"}\nsources:\n%s", dir, http, dir, sources)
 	path := filepath.Join(dir, "edge.yaml")
