@@ -72,10 +72,19 @@ func (r renderer) probes(probes []*model.Probe) string {
 		for _, p := range byPath[path] {
 			addr, port := r.settings.checkAddress(p)
 			fmt.Fprintf(&b, "  server %s %s check inter 500ms rise 2 fall 2 addr %s port %d\n", encode(p.Name),
-				serverAddress(netip.AddrPortFrom(p.Address, p.Port)), addr, port)
+				serverAddress(netip.AddrPortFrom(p.Address, p.Port)), lineAddress(addr), port)
 		}
 	}
 	return b.String()
+}
+
+// lineAddress is an address without port as server lines take it: what stands
+// behind the last colon would be a port.
+func lineAddress(a netip.Addr) string {
+	if a.Is6() {
+		return "[" + a.String() + "]"
+	}
+	return a.String()
 }
 
 // checkAddress is where a probe is sent: an assumed one to what always answers.
