@@ -30,7 +30,7 @@ func Default(obj runtime.Object) {
 		o.Status = networkingv1.IngressStatus{}
 	case *discoveryv1.EndpointSlice:
 		defaultSlice(o)
-	case *corev1.Endpoints:
+	case *corev1.Endpoints: //nolint:staticcheck // folders hold them
 		for i := range o.Subsets {
 			for j := range o.Subsets[i].Ports {
 				if p := &o.Subsets[i].Ports[j]; p.Protocol == "" {
@@ -144,7 +144,7 @@ func Check(obj runtime.Object) field.ErrorList {
 		errs = append(errs, checkClass(o)...)
 	case *discoveryv1.EndpointSlice:
 		errs = append(errs, checkSlice(o)...)
-	case *corev1.Endpoints:
+	case *corev1.Endpoints: //nolint:staticcheck // folders hold them
 		errs = append(errs, checkEndpoints(o)...)
 	}
 	return errs

@@ -89,7 +89,7 @@ func checkSlicePorts(ports []discoveryv1.EndpointPort) field.ErrorList {
 	return errs
 }
 
-func checkEndpoints(e *corev1.Endpoints) field.ErrorList {
+func checkEndpoints(e *corev1.Endpoints) field.ErrorList { //nolint:staticcheck // folders hold them
 	var errs field.ErrorList
 	for i := range e.Subsets {
 		s, at := &e.Subsets[i], field.NewPath("subsets").Index(i)

@@ -23,6 +23,8 @@ const MaxSize = 4 << 20
 const (
 	// maxProblems is how many problems of one file are told.
 	maxProblems = 20
+	// maxPrecise is of how many of them the line is looked for with care.
+	maxPrecise = 3
 	// maxDepth is far deeper than any object is; an alias that contains itself is
 	// deeper still.
 	maxDepth = 100
@@ -125,7 +127,7 @@ func (f *file) read(data []byte) {
 		return
 	}
 	for _, d := range split(data) {
-		roots, problem := d.nodes()
+		roots, problem := d.nodes(len(f.out.Problems) < maxPrecise)
 		if problem != nil {
 			f.broken(problem.Line, problem.Reason, problem.Message)
 			continue

@@ -64,8 +64,9 @@ func hasContent(line []byte) bool {
 	return len(line) > 0 && line[0] != '#' && line[0] != '%'
 }
 
-// nodes are the roots of the document: one of YAML, any number of JSON.
-func (d document) nodes() ([]*yaml.Node, *Problem) {
+// nodes are the roots of the document: one of YAML, any number of JSON. A precise
+// line of a mistake takes longer.
+func (d document) nodes(precise bool) ([]*yaml.Node, *Problem) {
 	var inJSON error
 	if first := bytes.TrimLeft(d.text, " \t\r\n"); len(first) > 0 && first[0] == '{' {
 		var nodes []*yaml.Node
@@ -94,15 +95,26 @@ func (d document) nodes() ([]*yaml.Node, *Problem) {
 		}
 	}
 	if inJSON != nil {
-		return nil, &Problem{
-			Line: d.line + jsonLine(d.text, inJSON), Reason: "BadJSON",
-			Message: "this is not JSON: " + short(inJSON.Error()) + "; look at the commas, the quotes and the brackets of this line and its neighbours",
-		}
+		return nil, d.badJSON(inJSON)
 	}
 	line, message := syntax(d.text, err)
+	if precise && !strings.Contains(message, "anchor") {
+		line = mistake(d.text, line)
+	}
 	return nil, &Problem{
 		Line: d.line + line - 1, Reason: "BadYAML",
 		Message: "this is not YAML: " + message + "; look at the indentation, the colons and the quotes of this line and its neighbours",
+	}
+}
+
+func (d document) badJSON(err error) *Problem {
+	line := d.line + jsonLine(d.text, err)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errors.New("it ends before it is complete")
+	}
+	return &Problem{
+		Line: line, Reason: "BadJSON",
+		Message: "this is not JSON: " + short(err.Error()) + "; look at the commas, the quotes and the brackets of this line and its neighbours",
 	}
 }
 
@@ -122,6 +134,50 @@ func syntax(text []byte, err error) (line int, message string) {
 		}
 	}
 	return max(line, 1), message
+}
+
+// mistake is the line of a mistake in YAML. The library knows where it noticed, or
+// where the object around it began, which can be far off; so this looks for the
+// line without which the text before it would be right. line is what is left to
+// say where that takes too long.
+func mistake(text []byte, line int) int {
+	const longest, tries = 64 << 10, 8
+	ends := []int{0}
+	for i, c := range text {
+		if c == '\n' || i == len(text)-1 {
+			ends = append(ends, i+1)
+		}
+	}
+	if len(text) > longest {
+		return line
+	}
+	right := func(n int) bool {
+		err := yaml.NewDecoder(bytes.NewReader(text[:ends[n]])).Decode(&yaml.Node{})
+		return err == nil || errors.Is(err, io.EOF)
+	}
+	last := len(ends) - 1
+	good, bad := 0, last
+	for range tries {
+		for bad-good > 1 {
+			if middle := (good + bad) / 2; right(middle) {
+				good = middle
+			} else {
+				bad = middle
+			}
+		}
+		// What is only not closed yet is closed further down.
+		again := false
+		for step := 1; bad+step < last && !again; step += 1 + step/16*16 {
+			if again = right(bad + step); again {
+				good = bad + step
+			}
+		}
+		if !again {
+			break
+		}
+		bad = last
+	}
+	return bad
 }
 
 // jsonLine counts the lines before the one that an error is in.
