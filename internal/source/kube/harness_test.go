@@ -40,7 +40,6 @@ func startCluster(t *testing.T) *cluster {
 		t.Fatal(err)
 	}
 	c.admin = admin
-	c.Apply(t, "{apiVersion: v1, kind: Namespace, metadata: {name: landfall-system}}")
 	c.Apply(t, shipped(t, "rbac.yaml"))
 	c.Apply(t, shipped(t, "ingressclass.yaml"))
 	return c
