@@ -188,14 +188,19 @@ func (r renderer) runtimeCommands(p plan.Plan, n names) []command {
 				probeBackend(s.Want), encode(s.Want.Name), addr, port)})
 		}
 	}
+	// New endpoints first, then routes, and leavers last: no backend is empty while
+	// requests still come to it.
+	var leave []command
 	for _, s := range p.Backends {
-		cs = append(cs, r.backendCommands(s, n)...)
+		add, l := r.backendCommands(s, n)
+		cs, leave = append(cs, add...), append(leave, l...)
 	}
-	return append(cs, r.mapCommands(p.Routes)...)
+	cs = append(cs, r.mapCommands(p.Routes)...)
+	return append(cs, leave...)
 }
 
 // backendCommands walks the endpoints of both sides, which are sorted.
-func (r renderer) backendCommands(s plan.Step[model.Backend], n names) []command {
+func (r renderer) backendCommands(s plan.Step[model.Backend], n names) (add, leave []command) {
 	var have, want []model.Endpoint
 	if s.Have != nil {
 		have = s.Have.Endpoints
@@ -203,7 +208,6 @@ func (r renderer) backendCommands(s plan.Step[model.Backend], n names) []command
 	if s.Want != nil {
 		want = s.Want.Endpoints
 	}
-	var add, leave []command
 	for len(have) > 0 || len(want) > 0 {
 		switch order := compareHeads(have, want); {
 		case order < 0:
@@ -218,8 +222,7 @@ func (r renderer) backendCommands(s plan.Step[model.Backend], n names) []command
 			have, want = have[1:], want[1:]
 		}
 	}
-	// New endpoints first: a backend whose endpoints all change is never empty.
-	return append(add, leave...)
+	return add, leave
 }
 
 func compareHeads(have, want []model.Endpoint) int {
@@ -296,12 +299,11 @@ func (r renderer) change(s plan.Step[model.Backend], have, want model.Endpoint, 
 	if max(have.Weight, 1) != max(want.Weight, 1) {
 		add = append(add, command{text: fmt.Sprintf("set server %s/%s weight %d", be, name, max(want.Weight, 1))})
 	}
-	if have.Draining != want.Draining {
-		state := "ready"
-		if want.Draining {
-			state = "maint"
-		}
-		add = append(add, command{text: fmt.Sprintf("set server %s/%s state %s", be, name, state)})
+	switch {
+	case want.Draining && !have.Draining:
+		leave = append(leave, command{text: fmt.Sprintf("set server %s/%s state maint", be, name)})
+	case have.Draining:
+		add = append(add, ready(be, name, want)...)
 	}
 	return add, leave
 }

@@ -3,6 +3,7 @@ package haproxy_test
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -132,4 +133,38 @@ func TestNewRoutesUnderLoad(t *testing.T) {
 	}
 	l.stop()
 	t.Logf("%d requests", l.sent.Load())
+}
+
+// TestRouteLeavesAnEmptiedBackend: in one change a route goes to another backend
+// and the one before loses all its endpoints. No request meets it empty.
+func TestRouteLeavesAnEmptiedBackend(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t)
+	port := freePort(t)
+	const a, b = "home/web/a/80/http", "home/web/b/80/http"
+	pod := &endpoint{}
+	pod.start(t, "0.0.0.0:0", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "shop") }))
+	var pods []netip.AddrPort
+	for i := range 200 {
+		pods = append(pods, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 1, byte(i)}), pod.address.Port()))
+	}
+	state := func(full, empty string) model.State {
+		s := webState(port, httpBackend(full, pods...))
+		s.Backends = append(s.Backends, httpBackend(empty))
+		sortState(&s)
+		return s
+	}
+	e.apply(state(a, b))
+	l := startLoad(t, port, 8, "shop.test")
+	for i := range 20 {
+		want := state(a, b)
+		if i%2 == 0 {
+			want = state(b, a)
+		}
+		if done := e.apply(want); done.Way != engine.Runtime {
+			t.Fatalf("change %d by %q: %s", i, done.Way, done.Cause)
+		}
+		l.after(20)
+	}
+	l.stop()
 }
