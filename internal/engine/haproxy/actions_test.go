@@ -1,0 +1,96 @@
+package haproxy
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+	"sigs.k8s.io/yaml"
+
+	"github.com/landfall-edge/landfall/internal/model"
+	"github.com/landfall-edge/landfall/internal/plan"
+)
+
+// TestActions: in each case the first state is loaded; each further file "N.yaml"
+// is wanted next, and "N.txt" says how: the cause of a reload, or the commands.
+func TestActions(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/actions/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { actionsCase(t, file) })
+	}
+}
+
+func actionsCase(t *testing.T, file string) {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(raw), "\n"); n > 150 {
+		t.Errorf("%s has %d lines, at most 150 can be reviewed: split it", file, n)
+	}
+	archive := txtar.Parse(raw)
+	settings := Settings{Dir: "/var/lib/landfall/haproxy", RunDir: "/run/landfall", OKPort: 9181}
+	var l loaded
+	var have, want model.State
+	n := newNames()
+	for i, f := range archive.Files {
+		if strings.HasSuffix(f.Name, ".txt") {
+			archive.Files[i].Data = []byte(act(settings, &l, n, have, want))
+			have = want
+			continue
+		}
+		want = model.State{}
+		if err := yaml.UnmarshalStrict(f.Data, &want); err != nil {
+			t.Fatalf("%s: %v", f.Name, err)
+		}
+		sortAll(want)
+		if i == 0 {
+			l, have = newRenderer(settings, want.Probes).shapes(want, ""), want
+		}
+	}
+	got := txtar.Format(archive)
+	if diff := gocmp.Diff(string(raw), string(got)); diff != "" && !*update {
+		t.Errorf("%s (-want +got, rewrite with -update):\n%s", file, diff)
+	} else if diff != "" {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// act says how have becomes want, and takes the consequences.
+func act(settings Settings, l *loaded, n names, have, want model.State) string {
+	p := plan.Diff(have, want)
+	r := newRenderer(settings, want.Probes)
+	if cause := r.reloadCause(*l, want, p); cause != "" {
+		*l = r.shapes(want, "")
+		clear(n.other)
+		clear(n.zombies)
+		return "reload: " + cause + "\n"
+	}
+	var b strings.Builder
+	b.WriteString("runtime\n")
+	for _, c := range r.runtimeCommands(p, n) {
+		b.WriteString(c.text + "\n")
+	}
+	return b.String()
+}
+
+func sortAll(s model.State) {
+	slices.SortFunc(s.Listeners, func(a, b *model.Listener) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(s.Routes, func(a, b *model.Route) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(s.Backends, func(a, b *model.Backend) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(s.Probes, func(a, b *model.Probe) int { return cmp.Compare(a.Name, b.Name) })
+	for _, x := range s.Backends {
+		slices.SortFunc(x.Endpoints, func(a, b model.Endpoint) int { return a.Address.Compare(b.Address) })
+	}
+}
