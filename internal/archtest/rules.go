@@ -84,6 +84,7 @@ func rules() []rule {
 	each([]string{"internal/status"}, contracts, "it tells what the contracts say, of whatever source and engine")
 	each([]string{"internal/agent"}, join(contracts, []string{"internal/status"}, ground()), "the loop sees contracts, no source/x and no engine/x")
 	each([]string{"internal/admin"}, join([]string{"internal/engine", "internal/model", "internal/plan", "internal/status"}, ground()), "the socket tells what it is handed, of whatever source and engine")
+	each([]string{"internal/demo"}, join([]string{"internal/engine", "internal/model", "internal/plan"}, ground()), "it brings samples and tells of changes; an edge runs them like anybody's")
 	each(services(), join([]string{"internal/model", "internal/spec"}, ground()), "a service stands beside the flow and beside the other services")
 
 	each([]string{"internal/app", "internal/app/..."}, []string{"internal/..."}, "")
@@ -114,7 +115,8 @@ func outsides() []outside {
 
 // pure are the packages without I/O, clock and logger.
 func pure() []string {
-	return join([]string{"internal/model", "internal/spec", "internal/desired", "internal/plan"}, translators())
+	manifests := []string{"internal/source/manifests/admit", "internal/source/manifests/parse"}
+	return join([]string{"internal/model", "internal/spec", "internal/desired", "internal/plan"}, translators(), manifests)
 }
 
 // standardOnly are the packages that need nothing but the standard library.
