@@ -374,3 +374,25 @@ func TestNew(t *testing.T) {
 		t.Errorf("before Run, Read says %v", err)
 	}
 }
+
+// TestManyFiles keeps to those that were there first.
+func TestManyFiles(t *testing.T) {
+	dir := t.TempDir()
+	const most = 10_000
+	for i := range most {
+		write(t, filepath.Join(dir, fmt.Sprintf("f%05d.yaml", i)), "")
+	}
+	write(t, filepath.Join(dir, "f00000.yaml"), service("first", 1001))
+	r := start(t, dir)
+	r.await("the first", names("default/first"))
+	if a := r.read(); finds("TooManyFiles", "")(a) {
+		t.Errorf("%d files are too many: %+v", most, a.findings)
+	}
+	write(t, filepath.Join(dir, "a.yaml"), service("another", 1002))
+	r.await("word of the one too many", finds("TooManyFiles", ""))
+	if a := r.read(); !names("default/first")(a) {
+		t.Errorf("served are %q", a.names)
+	}
+	check(t, os.Remove(filepath.Join(dir, "f09999.yaml")))
+	r.await("it to take the free place", func(a answer) bool { return names("default/another default/first")(a) && !finds("TooManyFiles", "")(a) })
+}

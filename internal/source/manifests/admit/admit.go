@@ -28,6 +28,10 @@ func Default(obj runtime.Object) {
 		defaultService(o)
 	case *networkingv1.Ingress:
 		o.Status = networkingv1.IngressStatus{}
+	case *networkingv1.IngressClass:
+		if p := o.Spec.Parameters; p != nil && p.Scope == nil {
+			p.Scope = new(networkingv1.IngressClassParametersReferenceScopeCluster)
+		}
 	case *discoveryv1.EndpointSlice:
 		defaultSlice(o)
 	case *corev1.Endpoints: //nolint:staticcheck // folders hold them

@@ -159,5 +159,35 @@ func checkClass(c *networkingv1.IngressClass) field.ErrorList {
 	if len(c.Spec.Controller) > longest {
 		return field.ErrorList{field.TooLong(path, "", longest)}
 	}
-	return validation.IsDomainPrefixedPath(path, c.Spec.Controller)
+	return append(validation.IsDomainPrefixedPath(path, c.Spec.Controller), checkParameters(c.Spec.Parameters)...)
+}
+
+// checkParameters checks what nobody here reads, so that a class counts exactly
+// where it would count in a cluster.
+func checkParameters(p *networkingv1.IngressClassParametersReference) field.ErrorList {
+	if p == nil {
+		return nil
+	}
+	path := field.NewPath("spec", "parameters")
+	var errs field.ErrorList
+	if p.Kind == "" {
+		errs = append(errs, field.Required(path.Child("kind"), ""))
+	}
+	if p.Name == "" {
+		errs = append(errs, field.Required(path.Child("name"), ""))
+	}
+	if g := p.APIGroup; g != nil {
+		errs = append(errs, one(path.Child("apiGroup"), *g, validation.IsDNS1123Subdomain(*g))...)
+	}
+	const cluster, namespace = networkingv1.IngressClassParametersReferenceScopeCluster, networkingv1.IngressClassParametersReferenceScopeNamespace
+	errs = append(errs, among(path.Child("scope"), *p.Scope, cluster, namespace)...)
+	switch {
+	case *p.Scope == cluster && p.Namespace != nil:
+		errs = append(errs, field.Forbidden(path.Child("namespace"), "it goes with scope: Namespace only"))
+	case *p.Scope == namespace && p.Namespace == nil:
+		errs = append(errs, field.Required(path.Child("namespace"), "scope: Namespace needs one"))
+	case p.Namespace != nil:
+		errs = append(errs, one(path.Child("namespace"), *p.Namespace, validation.IsDNS1123Label(*p.Namespace))...)
+	}
+	return errs
 }

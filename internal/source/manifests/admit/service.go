@@ -70,7 +70,7 @@ func checkExternalName(s *corev1.Service, spec *field.Path) field.ErrorList {
 	if name == "" {
 		return field.ErrorList{field.Required(path, "a Service of type ExternalName is nothing but that name")}
 	}
-	return one(path, s.Spec.ExternalName, validation.IsDNS1123Subdomain(strings.ToLower(name)))
+	return one(path, s.Spec.ExternalName, validation.IsDNS1123Subdomain(name))
 }
 
 func checkServicePorts(s *corev1.Service, path *field.Path) field.ErrorList {
@@ -117,8 +117,10 @@ func checkServicePort(p *corev1.ServicePort, at *field.Path, named bool) field.E
 	}
 	errs = append(errs, one(at.Child("port"), p.Port, validation.IsValidPortNum(int(p.Port)))...)
 	errs = append(errs, among(at.Child("protocol"), p.Protocol, protocols()...)...)
-	if p.TargetPort.Type == intstr.Int {
-		errs = append(errs, one(at.Child("targetPort"), p.TargetPort.IntVal, validation.IsValidPortNum(int(p.TargetPort.IntVal)))...)
+	if n := p.TargetPort; n.Type == intstr.Int {
+		if n.IntVal != p.Port { // which has been checked
+			errs = append(errs, one(at.Child("targetPort"), n.IntVal, validation.IsValidPortNum(int(n.IntVal)))...)
+		}
 	} else {
 		errs = append(errs, one(at.Child("targetPort"), p.TargetPort.StrVal, validation.IsValidPortName(p.TargetPort.StrVal))...)
 	}
