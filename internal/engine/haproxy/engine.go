@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -146,7 +144,6 @@ func (e *Engine) apply(ctx context.Context, want model.State, p plan.Plan) (engi
 		commands := r.runtimeCommands(p, e.names)
 		err := e.stats.run(ctx, commands)
 		if err == nil {
-			e.tellOld(ctx, commands)
 			e.disk.change(r, want, p)
 			return engine.Applied{Way: engine.Runtime}, nil
 		}
@@ -220,10 +217,6 @@ func (e *Engine) load(ctx context.Context, r renderer, want model.State, p plan.
 		return err
 	}
 	e.trusted = false // until it is loaded
-	var commands []command
-	if e.running.up {
-		commands = r.runtimeCommands(p, e.names)
-	}
 	gen, loaded, err := e.prepare(ctx, r, want)
 	if err != nil {
 		return err
@@ -241,7 +234,6 @@ func (e *Engine) load(ctx context.Context, r renderer, want model.State, p plan.
 	}
 	e.running.loaded, e.running.generation, e.running.stale = loaded, gen, ""
 	e.names = newNames()
-	e.tellOld(ctx, commands)
 	e.disk.collect(gen)
 	return e.disk.rememberAll(want)
 }
@@ -270,25 +262,6 @@ func (e *Engine) prepare(ctx context.Context, r renderer, want model.State) (gen
 		e.log.Warn("extra file set aside", "engine", "haproxy", "error", err)
 	}
 	return "", l, err
-}
-
-// tellOld repeats changes to workers that only finish their connections: a
-// kept-alive connection must not go on to an endpoint that left. They may lack
-// what is named, so replies are not looked at. One that is gone is forgotten.
-func (e *Engine) tellOld(ctx context.Context, commands []command) {
-	e.running.old = slices.DeleteFunc(e.running.old, func(pid int) bool {
-		for _, c := range commands {
-			reply, err := e.master.ask(ctx, fmt.Sprintf("@!%d %s", pid, c.text))
-			if err != nil {
-				e.log.Debug("old worker did not answer", "engine", "haproxy", "pid", pid, "error", err)
-				return false
-			}
-			if strings.Contains(reply, noSuchWorker) {
-				return true
-			}
-		}
-		return false
-	})
 }
 
 // Version is that of the HAProxy binary.

@@ -1,6 +1,7 @@
 package haproxy
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -97,23 +98,17 @@ func refuse(p plan.Plan) error {
 		}
 	}
 	for _, step := range p.Backends {
-		b := step.Want
-		switch {
-		case b == nil:
-		case len(b.Name) > nameLimit:
-			add(b.Name, "the name is longer than %d bytes", nameLimit)
-		case b.Check != nil && (unprintable(b.Check.HTTP) || len(b.Check.HTTP) > nameLimit):
-			add(b.Name, "the path of a health check may hold no spaces and no control characters, and %d bytes", nameLimit)
+		if b := step.Want; b != nil {
+			if why := uncheckable(b.Name, cmp.Or(b.Check, &model.Check{}).HTTP); why != "" {
+				add(b.Name, "%s", why)
+			}
 		}
 	}
 	for _, step := range p.Probes {
-		w := step.Want
-		switch {
-		case w == nil:
-		case len(w.Name) > nameLimit:
-			add(w.Name, "the name is longer than %d bytes", nameLimit)
-		case unprintable(w.Path) || len(w.Path) > nameLimit:
-			add(w.Name, "the path of a probe may hold no spaces and no control characters, and %d bytes", nameLimit)
+		if w := step.Want; w != nil {
+			if why := uncheckable(w.Name, w.Path); why != "" {
+				add(w.Name, "%s", why)
+			}
 		}
 	}
 	if refused == nil {
@@ -125,6 +120,20 @@ func refuse(p plan.Plan) error {
 // nameLimit keeps a runtime command, which names up to three objects of which
 // each byte may take three, below what a line may have.
 const nameLimit = 1024
+
+// uncheckable says why a backend or probe with this name and path of its health
+// check cannot be rendered.
+func uncheckable(name, path string) string {
+	switch {
+	case len(name) > nameLimit:
+		return fmt.Sprintf("the name is longer than %d bytes", nameLimit)
+	case unprintable(path):
+		return "the path of a health check may hold no spaces and no control characters"
+	case len(path) > nameLimit:
+		return fmt.Sprintf("the path of a health check is longer than %d bytes", nameLimit)
+	}
+	return ""
+}
 
 // unroutable says why a route cannot be an entry of a map. A host or path of
 // another form could take the place of someone else's.

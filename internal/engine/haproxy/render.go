@@ -207,7 +207,7 @@ func maxConnections(openFiles, fixed int) int {
 func fixedFiles(s model.State) int {
 	n := len(s.Probes)
 	for _, l := range s.Listeners {
-		n += max(2, len(l.Addresses))
+		n += max(2, len(l.Addresses)) + 1
 	}
 	for _, b := range s.Backends {
 		if b.Check != nil {
@@ -239,10 +239,13 @@ func (r renderer) listener(l *model.Listener, route *model.Route) string {
 		line("  bind %s", a)
 	}
 	if len(l.SourceRanges) > 0 {
-		line("  tcp-request connection reject unless { src -f %s }", s.list(l))
+		line("  tcp-request connection reject unless { src -f %s }%s", s.list(l), s.orPredecessor(l))
 	}
 	if l.Protocol == model.HTTP {
-		b.WriteString(httpRules(s.mapPath(l.Name, exactMap), s.mapPath(l.Name, prefixMap)))
+		b.WriteString(s.fromPredecessor(l))
+		rule, successor := s.toSuccessor(l)
+		b.WriteString(httpRules(s.mapPath(l.Name, exactMap), s.mapPath(l.Name, prefixMap), rule))
+		b.WriteString(successor)
 		return b.String()
 	}
 	if route == nil || len(route.Backends) == 0 {
@@ -270,8 +273,8 @@ func bindAddresses(s Settings, l *model.Listener) []string {
 
 // httpRules route a request: exact host, then wildcard host, then any host, and
 // within each the exact path before the longest prefix. Headers that tell who
-// the client is are ours alone.
-func httpRules(exact, prefix string) string {
+// the client is are ours alone. first is the rule that goes before all that.
+func httpRules(exact, prefix, first string) string {
 	// A "/" in Host would let a client write another route's key.
 	const rules = `  http-request deny deny_status 400 if { req.fhdr(host) -m sub / }
   http-request set-var(txn.path) path
@@ -293,6 +296,7 @@ func httpRules(exact, prefix string) string {
 		fmt.Fprintf(&b, "  http-request set-var(txn.be) var(txn.key),map_str(%s)%s\n", exact, found)
 		fmt.Fprintf(&b, "  http-request set-var(txn.be) var(txn.key),concat(/),map_beg(%s) if !{ var(txn.be) -m found }\n", prefix)
 	}
+	b.WriteString(first)
 	b.WriteString("  use_backend %[var(txn.be)] if { var(txn.be) -m found }\n")
 	fmt.Fprintf(&b, "  default_backend %s\n", notFound)
 	return b.String()

@@ -16,9 +16,6 @@ type command struct {
 
 const serverRegistered = "New server registered."
 
-// noSuchWorker is the master's answer about a worker that has ended.
-const noSuchWorker = "Can't find the target PID"
-
 // checkReplies compares the reply to several joined commands with what their
 // success says. A reply is a message, or nothing, and an empty line.
 func checkReplies(commands []command, reply string) error {

@@ -13,6 +13,7 @@ const (
 	metricsSocket = "haproxy-metrics.sock"
 	peersSocket   = "haproxy-peers.sock"
 	logSocket     = "haproxy-log.sock"
+	nextSockets   = "haproxy-next-" // one per HTTP listener
 )
 
 // The files, below Settings.Dir.

@@ -32,6 +32,9 @@ func (e *Engine) Stop(ctx context.Context, drain bool) error {
 	}
 	e.running, e.trusted = worker{reloads: e.running.reloads}, false
 	if drain {
+		if err := e.noSuccessor(ctx); err != nil {
+			e.log.Warn("kept connections may be refused one request", "engine", "haproxy", "error", err)
+		}
 		if err := signal(master.pid, syscall.SIGUSR1); err != nil {
 			return err
 		}
@@ -75,8 +78,13 @@ func (e *Engine) Cleanup(context.Context) error {
 	defer e.mu.Unlock()
 	s := e.disk.settings
 	errs := []error{os.RemoveAll(s.Dir)}
+	sockets, err := filepath.Glob(s.socket(nextSockets + "*.sock"))
+	errs = append(errs, err)
 	for _, name := range []string{masterSocket, statsSocket, metricsSocket, peersSocket, logSocket} {
-		if err := os.Remove(filepath.Join(s.RunDir, name)); !errors.Is(err, os.ErrNotExist) {
+		sockets = append(sockets, s.socket(name))
+	}
+	for _, path := range sockets {
+		if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)
 		}
 	}

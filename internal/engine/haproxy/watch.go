@@ -39,7 +39,7 @@ func checkPaths(s Settings) error {
 			return fmt.Errorf("the folder %q cannot stand in HAProxy's configuration; use letters, digits and - _ . + @ in stateDir and admin.socket", dir)
 		}
 	}
-	for _, name := range []string{masterSocket, statsSocket, metricsSocket, peersSocket, logSocket} {
+	for _, name := range []string{masterSocket, statsSocket, metricsSocket, peersSocket, logSocket, nextSockets + "3w5e11264sgsf.sock"} {
 		// HAProxy binds a temporary name first: the path, a pid and ".tmp".
 		if p := s.socket(name); len(p) > limit-len(".4194304.tmp") {
 			return fmt.Errorf("%w: %s has %d bytes, and at most %d are possible; choose a shorter folder for admin.socket",
