@@ -17,8 +17,14 @@ func foreign(r rune) bool {
 
 func FuzzEncode(f *testing.F) {
 	for _, names := range [][2]string{
-		{"home/web/shop/80", "home:web:shop:80"}, {"a_b", "a_5Fb"}, {"a/b", "a_2Fb"}, {"", "_"}, {"a.b", "a_2Eb"},
-		{"é", "\xe9"}, {"a\x00b", "a_00b"}, {strings.Repeat("x", 300), strings.Repeat("x", 301)},
+		{"home/web/shop/80", "home:web:shop:80"},
+		{"a_b", "a_5Fb"},
+		{"a/b", "a_2Fb"},
+		{"", "_"},
+		{"a.b", "a_2Eb"},
+		{"é", "\xe9"},
+		{"a\x00b", "a_00b"},
+		{strings.Repeat("x", 300), strings.Repeat("x", 301)},
 	} {
 		f.Add(names[0], names[1])
 	}
@@ -94,8 +100,10 @@ func FuzzRoute(f *testing.F) {
 	f.Add("a", `/\`, true, "x")
 	f.Add("a", `/<<`, true, "x")
 	f.Fuzz(func(t *testing.T, host, path string, exact bool, backend string) {
-		r := &model.Route{Name: "r", Listener: "main/http", Match: model.Match{Host: host, Path: path, Exact: exact},
-			Backends: []model.WeightedBackend{{Name: backend, Weight: 1}}}
+		r := &model.Route{
+			Name: "r", Listener: "main/http", Match: model.Match{Host: host, Path: path, Exact: exact},
+			Backends: []model.WeightedBackend{{Name: backend, Weight: 1}},
+		}
 		step := plan.Step[model.Route]{Verb: plan.Add, Want: r}
 		if refuse(plan.Plan{Routes: []plan.Step[model.Route]{step}}) != nil || backend == "" || len(backend) > nameLimit {
 			return

@@ -148,8 +148,9 @@ func (l *load) stop() {
 // connections, closes idle ones, and finishes what it is answering.
 type endpoint struct {
 	*http.Server
-	address netip.AddrPort
-	asked   atomic.Int64
+	address   netip.AddrPort
+	protocols *http.Protocols
+	asked     atomic.Int64
 }
 
 func startEndpoint(t testing.TB, name string) *endpoint {
@@ -170,7 +171,7 @@ func (e *endpoint) start(t testing.TB, address string, h http.Handler) {
 		t.Fatal(err)
 	}
 	e.address = netip.MustParseAddrPort(l.Addr().String())
-	e.Server = &http.Server{Handler: h}
+	e.Server = &http.Server{Handler: h, Protocols: e.protocols}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
