@@ -26,7 +26,8 @@ func TestMain(m *testing.M) {
 //	port NAME       sets $NAME to a free port
 //	hold PORT       listens on 127.0.0.1:PORT in the test's own process, $TESTPID
 //	serve PORT      answers 200 there over HTTP
-//	await URL TEXT  asks until an answer contains TEXT
+//	await URL TEXT [HOST]
+//	                asks until an answer contains TEXT
 //
 // $RUN is a folder with a path short enough for sockets. The conditions are [root]
 // and [haproxy].
@@ -88,7 +89,7 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	for {
-		body, err := get(ctx, args[0])
+		body, err := get(ctx, args[0], args[2:]...)
 		if err == nil && strings.Contains(body, args[1]) {
 			return
 		}
@@ -100,12 +101,13 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-func get(ctx context.Context, url string) (string, error) {
+func get(ctx context.Context, url string, host ...string) (string, error) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", err
 	}
+	req.Host = strings.Join(host, "")
 	resp, err := client.Do(req)
 	if err != nil {
 		return "", err

@@ -52,6 +52,8 @@ type Config struct {
 	OnTurn func(took time.Duration, err error)
 	// OnApplied, if set, is told each change once clients see it.
 	OnApplied func(plan.Plan, engine.Applied)
+	// OnFindings, if set, is told all findings whenever they are others than before.
+	OnFindings func([]model.Finding)
 }
 
 // Agent makes what is asked for so, again and again:

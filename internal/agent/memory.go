@@ -139,9 +139,17 @@ func (a *Agent) findHeld(ctx context.Context, asked []*model.Listener) bool {
 
 // report tells the sources what became of their objects, if that has changed.
 func (a *Agent) report(ctx context.Context, out *desired.Output) {
-	if h := a.handed; h != nil && slices.Equal(h.Outcomes, out.Outcomes) && slices.Equal(h.Findings, out.Findings) {
+	before := a.handed
+	if before == nil {
+		before = &desired.Output{}
+	}
+	others := !slices.Equal(before.Findings, out.Findings)
+	if a.handed != nil && !others && slices.Equal(before.Outcomes, out.Outcomes) {
 		return
 	}
 	a.Sources.Report(ctx, out.Outcomes, out.Findings)
 	a.handed = out
+	if others && a.OnFindings != nil {
+		a.OnFindings(out.Findings)
+	}
 }

@@ -38,6 +38,8 @@ type Options struct {
 	Log     *slog.Logger
 	// OnApplied, if set, is told each change once clients see it.
 	OnApplied func(plan.Plan, engine.Applied)
+	// OnFindings, if set, is told all findings whenever they are others than before.
+	OnFindings func([]model.Finding)
 }
 
 // App is one edge: its sources, its engine, the loop between them, and the
@@ -51,15 +53,19 @@ type App struct {
 	metrics *admin.Metrics
 	closers []func() // run in reverse
 
-	// Set by Run.
-	end, endAgent context.CancelFunc
-	agentEnded    chan struct{}
+	stop       sync.Once
+	stopping   chan struct{} // closed: the loop is to end
+	agentEnded chan struct{} // closed: it has
+	ending     chan struct{} // closed: so is everything else
 }
 
 // New makes an edge and takes its state folder and its admin sockets. Nothing is
 // served before Run.
 func New(ctx context.Context, edge *spec.Edge, o Options) (_ *App, err error) {
-	a := &App{edge: edge, log: o.Log, agentEnded: make(chan struct{})}
+	a := &App{
+		edge: edge, log: o.Log,
+		stopping: make(chan struct{}), agentEnded: make(chan struct{}), ending: make(chan struct{}),
+	}
 	defer func() {
 		if err != nil {
 			a.close()
@@ -91,7 +97,7 @@ func newEngine(ctx context.Context, edge *spec.Edge, log *slog.Logger) (*haproxy
 
 func engineConfig(edge *spec.Edge, log *slog.Logger) haproxy.Config {
 	return haproxy.Config{
-		Binary: edge.HAProxy.Binary, Dir: filepath.Join(edge.StateDir, haproxyDir),
+		Binary: program(edge.HAProxy.Binary), Dir: filepath.Join(edge.StateDir, haproxyDir),
 		RunDir: filepath.Dir(edge.Admin.Socket), Extra: edge.HAProxy.Extra, Log: log.With("engine", "haproxy"),
 	}
 }
@@ -110,8 +116,9 @@ func (a *App) newAgent(edge *spec.Edge, o Options) error {
 		Name: edge.Name, Sources: set, Engine: a.engine,
 		VIPs:     func() []model.VIP { return vips(edge) },
 		HTTPPort: edge.HTTP.Port, DefaultBackend: file.BackendName(edge.DefaultBackend), Reserved: reserved(edge),
-		Log:    o.Log,
-		OnTurn: a.metrics.Turn,
+		Log:        o.Log,
+		OnTurn:     a.metrics.Turn,
+		OnFindings: o.OnFindings,
 		OnApplied: func(p plan.Plan, applied engine.Applied) {
 			a.metrics.Applied(p, applied)
 			if o.OnApplied != nil {
@@ -170,32 +177,46 @@ func (a *App) owner(ctx context.Context, address string) string {
 // serving what it has, and the next edge adopts it.
 func (a *App) Run(ctx context.Context) error {
 	defer a.close()
-	ctx, a.end = context.WithCancel(ctx)
-	defer a.end()
-	var agentCtx context.Context
-	agentCtx, a.endAgent = context.WithCancel(ctx)
-	defer a.endAgent()
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	loop, endLoop := context.WithCancel(ctx)
+	defer endLoop()
 	var wg sync.WaitGroup
+	defer wg.Wait()
 	wg.Go(func() {
 		if err := a.admin.Run(ctx); err != nil {
 			a.log.Error("the admin sockets are gone", "error", err)
 		}
 	})
+	wg.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-a.stopping:
+			endLoop()
+		}
+	})
 	a.log.Info("edge started", "edge", a.edge.Name, "haproxy", a.engine.Version(), "socket", a.edge.Admin.Socket)
-	err := a.agent.Run(agentCtx)
+	err := a.agent.Run(loop)
 	close(a.agentEnded)
-	<-ctx.Done()
-	wg.Wait()
+	select {
+	case <-ctx.Done():
+	case <-a.ending:
+	}
+	end()
 	a.log.Info("edge ended", "edge", a.edge.Name)
 	return err
 }
 
-// Stop ends the edge and its engine. Requests in flight have until drain is over.
-func (a *App) Stop(ctx context.Context, drain time.Duration) error {
-	a.endAgent()
-	<-a.agentEnded
-	defer a.end()
-	return stopEngine(ctx, a.engine, drain)
+// Stop ends the loop, then the engine and, once that is answered, Run. Requests in
+// flight have until drain is over.
+func (a *App) Stop(ctx context.Context, drain time.Duration) (err error) {
+	a.stop.Do(func() {
+		close(a.stopping)
+		<-a.agentEnded
+		err = stopEngine(ctx, a.engine, drain)
+		close(a.ending)
+	})
+	return err
 }
 
 // Status is how the edge is doing, the engine's word included.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -51,6 +52,20 @@ func lock(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 	return f, nil
+}
+
+// program finds a program by its name also where Debian puts those of
+// administrators, which is not on everybody's PATH.
+func program(name string) string {
+	if _, err := exec.LookPath(name); err == nil || filepath.Base(name) != name {
+		return name
+	}
+	for _, dir := range []string{"/usr/local/sbin", "/usr/sbin", "/sbin"} {
+		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+			return path
+		}
+	}
+	return name
 }
 
 // vips are those of the file; one without addresses is every address of the

@@ -181,6 +181,13 @@ func span(d time.Duration) string {
 	}
 }
 
+func ago(d time.Duration) string {
+	if d < time.Second {
+		return "just now"
+	}
+	return span(d) + " ago"
+}
+
 // millis shows a duration in milliseconds with the digits that matter.
 func millis(ms float64) string {
 	if ms < 10 {

@@ -323,7 +323,7 @@ func (p *page) changes(s Status) {
 		if c.Way == engine.Reload {
 			what.text += " (" + c.Cause + ")"
 		}
-		rows = append(rows, []cell{{span(s.At.Sub(c.At)) + " ago", plain}, {millis(c.MS), plain}, way, what})
+		rows = append(rows, []cell{{ago(s.At.Sub(c.At)), plain}, {millis(c.MS), plain}, way, what})
 	}
 	p.table(2, rows)
 }
