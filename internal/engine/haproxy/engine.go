@@ -137,6 +137,10 @@ func (e *Engine) apply(ctx context.Context, want model.State, p plan.Plan) (engi
 		if len(want.Listeners) == 0 {
 			return engine.Applied{Way: engine.Nothing}, e.disk.remember(p)
 		}
+		if err := e.beforeStart(ctx); err != nil {
+			return engine.Applied{}, err
+		}
+		r.settings = e.disk.settings
 		return engine.Applied{Way: engine.Start, Cause: "HAProxy was not running"}, e.load(ctx, r, want, p, e.spawn)
 	}
 	cause := e.cause(r, want, p)

@@ -63,14 +63,24 @@ func okPort(dir string) uint16 {
 			return uint16(n)
 		}
 	}
-	for p := uint16(okPortFirst); p <= okPortLast; p++ {
-		l, err := net.Listen("tcp4", "127.0.0.1:"+portString(p))
-		if err == nil {
-			l.Close()
-			return p
+	return freeOKPort(okPortFirst)
+}
+
+// freeOKPort is p if nobody listens on it, else another.
+func freeOKPort(p uint16) uint16 {
+	free := func(port uint16) bool {
+		l, err := net.Listen("tcp4", "127.0.0.1:"+portString(port))
+		return err == nil && l.Close() == nil
+	}
+	if free(p) {
+		return p
+	}
+	for port := uint16(okPortFirst); port <= okPortLast; port++ {
+		if free(port) {
+			return port
 		}
 	}
-	return okPortFirst
+	return p
 }
 
 // keepOKPort makes the choice last: a reload must find the same port.

@@ -31,6 +31,43 @@ const (
 
 func isRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
+// beforeStart makes sure that no HAProxy of ours is left, which would share every
+// port with the new one, and that the port for assumed probes is still free.
+func (e *Engine) beforeStart(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, stopGrace)
+	defer cancel()
+	for _, pid := range processesWith(e.master.path) {
+		if !ended(ctx, pid) {
+			return fmt.Errorf("start HAProxy: pid %d is Landfall's HAProxy, and does not answer on %s; it is looked at again", pid, e.master.path)
+		}
+	}
+	if port := freeOKPort(e.disk.settings.OKPort); port != e.disk.settings.OKPort {
+		e.disk.settings.OKPort = port
+		return keepOKPort(e.disk.settings)
+	}
+	return nil
+}
+
+// processesWith finds HAProxy processes by an argument that holds path.
+func processesWith(path string) []int {
+	var pids []int
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is well formed
+	for _, file := range files {
+		cmdline, err := os.ReadFile(file)
+		if err != nil {
+			continue // it ended
+		}
+		args := strings.Split(string(cmdline), "\x00")
+		if !slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, path+",") }) {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
 // spawn starts HAProxy in a session of its own, so that no signal meant for the
 // agent reaches it, and waits for its worker.
 func (e *Engine) spawn(ctx context.Context, gen string) error {
