@@ -71,23 +71,27 @@ func TestEndpointChurn(t *testing.T) {
 	t.Logf("%d requests", l.sent.Load())
 }
 
-// TestReloadsUnderLoad: ports open and close, a reload each.
+// TestReloadsUnderLoad: ports open and close, a reload each, and with each all
+// endpoints are replaced; the ones before really stop 300 ms later.
 func TestReloadsUnderLoad(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
 	e.run()
 	port := freePort(t)
-	want := webState(port, httpBackend("home/web/shop/80/http", serve(t, "shop"), serve(t, "shop")))
-	e.apply(want)
+	pod := startEndpoint(t, "shop")
+	e.apply(webState(port, httpBackend("home/web/shop/80/http", pod.address)))
 	l := startLoad(t, port, 6, "shop.test")
 	for i := range 10 {
-		next := want
-		next.Listeners = append(slices.Clone(want.Listeners), tcpListener(fmt.Sprintf("home/web/other/%d", i), freePort(t)))
-		sortState(&next)
-		if done := e.apply(next); done.Way != engine.Reload {
+		gone := pod
+		pod = startEndpoint(t, "shop")
+		want := webState(port, httpBackend("home/web/shop/80/http", pod.address))
+		want.Listeners = append(want.Listeners, tcpListener(fmt.Sprintf("home/web/other/%d", i), freePort(t)))
+		sortState(&want)
+		if done := e.apply(want); done.Way != engine.Reload {
 			t.Fatalf("a new port by %q", done.Way)
 		}
-		l.after(100)
+		time.AfterFunc(300*time.Millisecond, func() { gone.Shutdown(t.Context()) })
+		l.after(200)
 	}
 	l.stop()
 	t.Logf("%d requests", l.sent.Load())
@@ -127,8 +131,9 @@ func TestNewRoutesUnderLoad(t *testing.T) {
 		if code, answer := get(t, port, host, "/x"); code != http.StatusOK || answer != color {
 			t.Fatalf("%s is answered %d %q", host, code, answer)
 		}
-		hosts = append(slices.Clone(hosts), host)
-		l.hosts.Store(&hosts)
+		more := append(slices.Clone(hosts), host)
+		l.hosts.Store(&more)
+		hosts = more
 		l.after(30)
 	}
 	l.stop()
