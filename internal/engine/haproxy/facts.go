@@ -3,7 +3,7 @@ package haproxy
 import (
 	"context"
 	"fmt"
-	"net"
+	"net/netip"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -68,9 +68,10 @@ func okPort(dir string) uint16 {
 
 // freeOKPort is p if nobody listens on it, else another.
 func freeOKPort(p uint16) uint16 {
+	// Without listening: another edge of this machine may be about to.
 	free := func(port uint16) bool {
-		l, err := net.Listen("tcp4", "127.0.0.1:"+portString(port))
-		return err == nil && l.Close() == nil
+		sockets, err := listening("/proc", map[uint16]bool{port: true})
+		return err == nil && len(sockets) == 0 && tryBind(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)) == nil
 	}
 	if free(p) {
 		return p
