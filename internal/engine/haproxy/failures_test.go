@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -397,4 +398,36 @@ func startHAProxy(t *testing.T, config string, args ...string) (pid int) {
 		return err == nil
 	})
 	return cmd.Process.Pid
+}
+
+// TestOwnPortTaken: the port that answers for assumed probes may be someone else's
+// by the time HAProxy is started again.
+func TestOwnPortTaken(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t)
+	port, want := oneShop(t)
+	e.apply(want)
+	kept, err := os.ReadFile(filepath.Join(e.config.Dir, "ok-port"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Stop(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	var l net.Listener
+	eventually(t, "the port is free", func() bool {
+		l, err = net.Listen("tcp", "127.0.0.1:"+strings.TrimSpace(string(kept)))
+		return err == nil
+	})
+	defer l.Close()
+	if done := e.apply(want); done.Way != engine.Start {
+		t.Errorf("by %q", done.Way)
+	}
+	if code, _ := get(t, port, "shop.test", "/"); code != http.StatusOK {
+		t.Errorf("answered %d", code)
+	}
+	e.reopen()
+	if done := e.apply(want); done.Way != engine.Nothing {
+		t.Errorf("then by %q: %s", done.Way, done.Cause)
+	}
 }
