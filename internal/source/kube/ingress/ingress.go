@@ -97,6 +97,7 @@ func Translate(ing *networkingv1.Ingress, opt Options) Result {
 	vip, ok := annotation.ReadVIP(ing.Annotations, t.findings)
 	t.vip = vip
 	if ok {
+		t.noteTLS()
 		t.defaults(t.rules())
 	}
 	result.Part = &model.Part{Origin: t.origin, Report: true, Findings: t.findings.List()}
@@ -116,6 +117,16 @@ func Translate(ing *networkingv1.Ingress, opt Options) Result {
 	}
 	slices.SortFunc(result.Refs, Ref.compare)
 	return result
+}
+
+// noteTLS says that spec.tls is not obeyed, once however many hosts it names.
+func (t *translation) noteTLS() {
+	if len(t.ing.Spec.TLS) > 0 {
+		t.findings.Add("spec.tls", "TLSNotYet", "its routes, over plain HTTP",
+			"this version serves no HTTPS: what is served of this Ingress is served in clear, on the edge's HTTP port (http.port); "+
+				"let the pods end TLS themselves by exposing their Service on a port of its own "+
+				"(type: LoadBalancer with the annotation landfall.dev/ports: \"443:https\"), or take spec.tls away if plain HTTP is meant")
+	}
 }
 
 // rules makes the routes that are written out, and returns the hosts that rules
