@@ -105,7 +105,7 @@ func (a *Agent) turn(ctx context.Context, w wakeUp) error {
 		a.vips = a.VIPs()
 	}
 	a.setAside.forget(fragments, w.recheck, time.Now())
-	findHeld := w.recheck || w.held
+	findHeld := w.recheck || w.held || a.unsettled()
 	for range maxRounds {
 		out := desired.Build(a.input(fragments, have))
 		a.prev = out

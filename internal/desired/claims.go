@@ -93,14 +93,15 @@ func cloneVIPs(vips []model.VIP) []model.VIP {
 	return vips
 }
 
-// onHeldPorts keeps the few listeners that Held can be about.
+// onHeldPorts keeps the few listeners that Held can be about. What the operator's
+// own files bind they keep, now as after a restart.
 func onHeldPorts(serving []*model.Listener, held []model.Held) []*model.Listener {
 	var ours []*model.Listener
 	if len(held) == 0 {
 		return nil
 	}
 	for _, l := range serving {
-		if slices.ContainsFunc(held, func(h model.Held) bool { return h.Port == l.Port }) {
+		if slices.ContainsFunc(held, func(h model.Held) bool { return h.Port == l.Port && !h.Operator }) {
 			ours = append(ours, l)
 		}
 	}

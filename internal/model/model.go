@@ -240,6 +240,9 @@ type Held struct {
 	Address netip.Addr `json:"address"` // unspecified: every address
 	Port    uint16     `json:"port"`
 	Owner   string     `json:"owner"` // "haproxy (pid 812)", "/etc/landfall/own.cfg line 12"
+	// Operator: the operator's own configuration of the engine binds it, and so
+	// keeps it, also when a listener of ours was there first.
+	Operator bool `json:"operator,omitempty"`
 }
 
 // Finding is what became of a request that could not be met as it was written.

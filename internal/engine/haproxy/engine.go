@@ -73,7 +73,7 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkPaths(settings); err != nil {
+	if err := CheckPaths(settings); err != nil {
 		return nil, err
 	}
 	for _, dir := range []string{c.Dir, filepath.Join(c.Dir, mapsDir), filepath.Join(c.Dir, listsDir)} {

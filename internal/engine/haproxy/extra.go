@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"os"
+	"os/user"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -131,17 +132,31 @@ func (e *Engine) Findings() []model.Finding {
 
 var (
 	bindLine = regexp.MustCompile(`^\s*bind\s+(\S+)`)
-	userLine = regexp.MustCompile(`(?m)^\s*(user|uid|group|gid)\s`)
+	userLine = regexp.MustCompile(`(?m)^\s*(user|uid|group|gid)\s+(\S+)`)
 )
 
-// setUser reports whether the operator chose whom workers run as.
-func (x extras) setUser() bool {
-	for _, content := range x.files {
-		if userLine.MatchString(content) {
-			return true
+// user is whom the operator chose workers to run as: the name, if it can be told,
+// and whether anything was chosen.
+func (x extras) user() (name string, chosen bool) {
+	for _, p := range x.paths {
+		for _, m := range userLine.FindAllStringSubmatch(x.files[p], -1) {
+			chosen = true
+			switch m[1] {
+			case "user":
+				name = m[2]
+			case "uid":
+				if u, err := user.LookupId(m[2]); err == nil {
+					name = u.Username
+				}
+			}
 		}
 	}
-	return false
+	if name != "" {
+		if _, err := user.Lookup(name); err != nil {
+			name = "" // HAProxy will say so
+		}
+	}
+	return name, chosen
 }
 
 // held are the ports that the operator's files bind, as far as they can be read
@@ -159,7 +174,7 @@ func (x extras) held() []model.Held {
 			}
 			for _, spec := range strings.Split(m[1], ",") {
 				for _, h := range parseBind(spec) {
-					h.Owner = fmt.Sprintf("%s line %d", p, n)
+					h.Owner, h.Operator = fmt.Sprintf("%s line %d", p, n), true
 					held = append(held, h)
 				}
 			}

@@ -37,8 +37,9 @@ func Facts(ctx context.Context, c Config) (Settings, error) {
 	s.IPv6 = err == nil
 	_, err = os.Stat("/dev/log")
 	s.Syslog = err == nil
-	if os.Geteuid() == 0 && !readExtras(c.Extra).setUser() {
-		if _, err := user.Lookup("haproxy"); err == nil {
+	if os.Geteuid() == 0 {
+		s.User, s.UserChosen = readExtras(c.Extra).user()
+		if _, err := user.Lookup("haproxy"); err == nil && !s.UserChosen {
 			s.User = "haproxy"
 		}
 	}

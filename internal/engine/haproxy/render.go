@@ -21,6 +21,7 @@ type Settings struct {
 	IPv6       bool   // whether the machine has IPv6
 	Syslog     bool   // whether /dev/log is there
 	User       string // that workers run as; empty keeps ours
+	UserChosen bool   // the operator's files say so, ours must not
 	OKPort     uint16 // on 127.0.0.1: answers 200 to everything, for assumed probes
 	Generation string
 }
@@ -121,7 +122,7 @@ func renderGlobal(s Settings, fixed int) string {
 	line("  hard-stop-after 1h")
 	line("  mworker-max-reloads 50")
 	line("  tune.ssl.default-dh-param 2048")
-	if s.User != "" {
+	if s.User != "" && !s.UserChosen {
 		line("  user %s", s.User)
 		line("  group %s", s.User)
 	}

@@ -27,8 +27,8 @@ func (e *Engine) Stats(ctx context.Context) (engine.Stats, error) {
 	if !running.up {
 		return s, nil
 	}
-	for name := range running.loaded.Listeners {
-		s.Listeners[name] = true
+	for _, l := range have.Listeners {
+		_, s.Listeners[l.Name] = running.loaded.Listeners[l.Name]
 	}
 	info, err := e.stats.ask(ctx, "show info")
 	if err != nil {

@@ -4,7 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
 	"regexp"
+	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,9 +35,10 @@ func ended(ctx context.Context, pid int) bool {
 // plainPath needs no quotes, neither in a line nor as an argument of a converter.
 var plainPath = regexp.MustCompile(`^[A-Za-z0-9/_.+@-]+$`)
 
-// checkPaths refuses folders that HAProxy would misread, and socket paths that the
-// kernel would refuse (unix(7): 108 bytes with the final zero).
-func checkPaths(s Settings) error {
+// CheckPaths refuses folders that HAProxy would misread or its workers cannot
+// enter, and socket paths that the kernel would refuse (unix(7): 108 bytes with the
+// final zero; ErrSocketPath).
+func CheckPaths(s Settings) error {
 	const limit = 107
 	for _, dir := range []string{s.Dir, s.RunDir} {
 		if !plainPath.MatchString(dir) {
@@ -46,5 +52,45 @@ func checkPaths(s Settings) error {
 				ErrSocketPath, p, len(p), limit-len(".4194304.tmp"))
 		}
 	}
-	return nil
+	if s.User == "" {
+		return nil
+	}
+	return enterable(s.RunDir, s.User)
+}
+
+// enterable refuses a folder that workers cannot enter: they connect to each
+// other by the sockets in it.
+func enterable(dir, name string) error {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return fmt.Errorf("look up whom HAProxy's workers run as: %w", err)
+	}
+	for d := dir; ; d = filepath.Dir(d) {
+		info, err := os.Stat(d)
+		switch {
+		case errors.Is(err, os.ErrNotExist): // will be made so that it can be entered
+		case err != nil:
+			return fmt.Errorf("look at the socket folder: %w", err)
+		case !mayEnter(info, u):
+			return fmt.Errorf("HAProxy's workers run as user %s, who may not enter %s; run 'chmod o+x %s', "+
+				"or choose another folder for admin.socket", name, d, d)
+		}
+		if d == filepath.Dir(d) {
+			return nil
+		}
+	}
+}
+
+func mayEnter(info os.FileInfo, u *user.User) bool {
+	const others, group, owner = 0o001, 0o010, 0o100
+	st, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case u.Uid == "0", !ok:
+		return true
+	case strconv.Itoa(int(st.Uid)) == u.Uid:
+		return info.Mode()&owner != 0
+	case strconv.Itoa(int(st.Gid)) == u.Gid:
+		return info.Mode()&group != 0
+	}
+	return info.Mode()&others != 0
 }
