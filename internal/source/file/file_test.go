@@ -1,59 +1,27 @@
 package file_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"flag"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-	"github.com/rogpeppe/go-internal/txtar"
+	"golang.org/x/tools/txtar"
 
 	"github.com/landfall-edge/landfall/internal/source/file"
 	"github.com/landfall-edge/landfall/internal/spec"
+	"github.com/landfall-edge/landfall/internal/testgolden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
-
-const maxCaseLines = 150
 
 // TestFragment reads edge.yaml of each case and wants a fragment for each of its
 // sources, and the name of the default backend.
 func TestFragment(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases: %v", err)
-	}
-	for _, path := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
-			data, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			archive := txtar.Parse(data)
-			if len(archive.Files) == 0 || archive.Files[0].Name != "edge.yaml" {
-				t.Fatal("the case must begin with the file edge.yaml")
-			}
-			archive.Files = append(archive.Files[:1:1], results(t, archive.Files[0].Data)...)
-			got := txtar.Format(archive)
-			if n := bytes.Count(got, []byte("\n")); n > maxCaseLines {
-				t.Errorf("the case has %d lines, more than %d: split it", n, maxCaseLines)
-			}
-			if *update {
-				if err := os.WriteFile(path, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := cmp.Diff(string(data), string(got)); diff != "" {
-				t.Errorf("run with -update if this is meant (-want +got):\n%s", diff)
-			}
-		})
-	}
+	testgolden.Run(t, "testdata/*.txtar", func(t *testing.T, in *txtar.Archive) *txtar.Archive {
+		if len(in.Files) == 0 || in.Files[0].Name != "edge.yaml" {
+			t.Fatal("the case must begin with the file edge.yaml")
+		}
+		in.Files = append(in.Files[:1], results(t, in.Files[0].Data)...)
+		return in
+	})
 }
 
 func results(t *testing.T, data []byte) []txtar.File {

@@ -1,12 +1,8 @@
 package manifests
 
 import (
-	"bytes"
-	"flag"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -23,9 +19,8 @@ import (
 	"github.com/landfall-edge/landfall/internal/source/kube/translate/translatetest"
 	"github.com/landfall-edge/landfall/internal/source/manifests/admit"
 	"github.com/landfall-edge/landfall/internal/source/manifests/parse"
+	"github.com/landfall-edge/landfall/internal/testgolden"
 )
-
-var update = flag.Bool("update", false, "rewrite what is wanted in testdata")
 
 func testStore(t testing.TB) *store {
 	t.Helper()
@@ -39,47 +34,19 @@ func testStore(t testing.TB) *store {
 // TestStore takes each case's files in steps: "2/shop.yaml" is what is written in
 // the second, and "2/rm" lists what is removed. "want" is what counts after each.
 func TestStore(t *testing.T) {
-	cases, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(cases) == 0 {
-		t.Fatal("no cases", err)
-	}
-	for _, path := range cases {
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
-			text, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if lines := bytes.Count(text, []byte("\n")); lines > 150 {
-				t.Errorf("%s has %d lines, and a case at most 150", path, lines)
-			}
-			a := txtar.Parse(text)
-			want := ""
-			got := steps(t, a, &want)
-			if *update {
-				a.Files = append(a.Files, txtar.File{Name: "want", Data: []byte(got)})
-				if err := os.WriteFile(path, txtar.Format(a), 0o666); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if d := cmp.Diff(want, got); d != "" {
-				t.Errorf("(-want +got)\n%s", d)
-			}
-		})
-	}
+	testgolden.Run(t, "testdata/*.txtar", func(t *testing.T, in *txtar.Archive) *txtar.Archive {
+		in.Files = slices.DeleteFunc(in.Files, func(f txtar.File) bool { return f.Name == "want" })
+		in.Files = append(in.Files, txtar.File{Name: "want", Data: []byte(steps(t, in.Files))})
+		return in
+	})
 }
 
-// steps runs those of a case, and takes "want" out of it.
-func steps(t *testing.T, a *txtar.Archive, want *string) string {
+// steps runs those of a case.
+func steps(t *testing.T, files []txtar.File) string {
+	t.Helper()
 	var got strings.Builder
 	s, last := testStore(t), "1"
-	kept := a.Files[:0]
-	for _, f := range a.Files {
-		if f.Name == "want" {
-			*want = string(f.Data)
-			continue
-		}
-		kept = append(kept, f)
+	for _, f := range files {
 		step, name, _ := strings.Cut(f.Name, "/")
 		if step != last {
 			show(&got, last, s)
@@ -94,7 +61,6 @@ func steps(t *testing.T, a *txtar.Archive, want *string) string {
 		s.put(name, f.Data)
 	}
 	show(&got, last, s)
-	a.Files = kept
 	return got.String()
 }
 
@@ -126,24 +92,18 @@ func show(w *strings.Builder, step string, s *store) {
 // TestSameAsDirect gives the translators' own cases to them by way of files: what
 // an API server would take must come out the same.
 func TestSameAsDirect(t *testing.T) {
-	cases, err := filepath.Glob("../kube/*/testdata/*.txtar")
-	if err != nil || len(cases) < 20 {
-		t.Fatal("too few cases", len(cases), err)
-	}
 	versions := make(map[string]string)
 	for _, gvk := range translate.Kinds() {
 		versions[gvk.Kind] = gvk.GroupVersion().String()
 	}
 	kindLine := regexp.MustCompile(`(?m)^kind: \w+$`)
-	compared := 0
-	for _, path := range cases {
-		a, err := txtar.ParseFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+	cases, compared := 0, 0
+	for path, a := range testgolden.Cases(t, "../kube/*/testdata/*.txtar") {
+		cases++
 		opt := translate.Options{Source: "home"}
 		var objects []byte
 		for _, f := range a.Files {
+			var err error
 			switch f.Name {
 			case "options.yaml":
 				err = yaml.UnmarshalStrict(f.Data, &opt)
@@ -189,7 +149,7 @@ func TestSameAsDirect(t *testing.T) {
 		}
 	}
 	if compared < 20 {
-		t.Errorf("only %d of %d cases were compared", compared, len(cases))
+		t.Errorf("only %d of %d cases were compared", compared, cases)
 	}
 }
 

@@ -1,14 +1,12 @@
 package service_test
 
 import (
-	"flag"
 	"testing"
 
 	"github.com/landfall-edge/landfall/internal/source/kube/translate/translatetest"
+	"github.com/landfall-edge/landfall/internal/testgolden"
 )
 
-var update = flag.Bool("update", false, "write down what comes out of the cases")
-
 func TestCases(t *testing.T) {
-	translatetest.Run(t, "testdata", *update)
+	testgolden.Run(t, "testdata/*.txtar", translatetest.Complete)
 }

@@ -1,37 +1,30 @@
 package translate_test
 
 import (
-	"os"
 	"path/filepath"
 	"reflect"
 	"testing"
 
-	"golang.org/x/tools/txtar"
 	"sigs.k8s.io/yaml"
 
 	"github.com/landfall-edge/landfall/internal/model"
 	"github.com/landfall-edge/landfall/internal/source/kube/translate"
 	"github.com/landfall-edge/landfall/internal/source/kube/translate/translatetest"
+	"github.com/landfall-edge/landfall/internal/testgolden"
 )
 
 // Whatever the objects are, they make a fragment that holds together, and the
 // same one whether they came at once or not. The seeds are the objects of all cases.
 func FuzzFragment(f *testing.F) {
 	for _, dir := range []string{"service", "ingress", "endpoints"} {
-		files, err := filepath.Glob(filepath.Join("..", dir, "testdata", "*.txtar"))
-		if err != nil || len(files) == 0 {
-			f.Fatalf("no cases in %s: %v", dir, err)
-		}
-		for i, file := range files {
-			raw, err := os.ReadFile(file)
-			if err != nil {
-				f.Fatal(err)
-			}
-			for _, part := range txtar.Parse(raw).Files {
+		i := uint8(0)
+		for _, a := range testgolden.Cases(f, filepath.Join("..", dir, "testdata", "*.txtar")) {
+			for _, part := range a.Files {
 				if part.Name == "objects.yaml" {
-					f.Add(part.Data, uint8(i))
+					f.Add(part.Data, i)
 				}
 			}
+			i++
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte, flags uint8) {

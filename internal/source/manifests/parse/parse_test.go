@@ -2,10 +2,8 @@ package parse_test
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,9 +15,8 @@ import (
 
 	"github.com/landfall-edge/landfall/internal/source/kube/translate"
 	"github.com/landfall-edge/landfall/internal/source/manifests/parse"
+	"github.com/landfall-edge/landfall/internal/testgolden"
 )
-
-var update = flag.Bool("update", false, "rewrite what is wanted in testdata")
 
 func reader(t testing.TB) *parse.Reader {
 	t.Helper()
@@ -32,43 +29,15 @@ func reader(t testing.TB) *parse.Reader {
 
 // TestCases reads each file of a case; what follows in "want" is what came of it.
 func TestCases(t *testing.T) {
-	cases, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(cases) == 0 {
-		t.Fatal("no cases", err)
-	}
-	for _, path := range cases {
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
-			text, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if lines := bytes.Count(text, []byte("\n")); lines > 150 {
-				t.Errorf("%s has %d lines, and a case at most 150", path, lines)
-			}
-			a := txtar.Parse(text)
-			var got strings.Builder
-			want := ""
-			kept := a.Files[:0]
-			for _, f := range a.Files {
-				if f.Name == "want" {
-					want = string(f.Data)
-					continue
-				}
-				kept = append(kept, f)
-				show(&got, f.Name, reader(t).Read(f.Data, parse.File{}))
-			}
-			if *update {
-				a.Files = append(kept, txtar.File{Name: "want", Data: []byte(got.String())})
-				if err := os.WriteFile(path, txtar.Format(a), 0o666); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if d := cmp.Diff(want, got.String()); d != "" {
-				t.Errorf("(-want +got)\n%s", d)
-			}
-		})
-	}
+	testgolden.Run(t, "testdata/*.txtar", func(t *testing.T, in *txtar.Archive) *txtar.Archive {
+		in.Files = slices.DeleteFunc(in.Files, func(f txtar.File) bool { return f.Name == "want" })
+		var want strings.Builder
+		for _, f := range in.Files {
+			show(&want, f.Name, reader(t).Read(f.Data, parse.File{}))
+		}
+		in.Files = append(in.Files, txtar.File{Name: "want", Data: []byte(want.String())})
+		return in
+	})
 }
 
 func show(w *strings.Builder, name string, f parse.File) {
@@ -200,15 +169,7 @@ func TestAsKubectl(t *testing.T) {
 // FuzzRead looks for text that brings the reader down, or into a state that it
 // promises not to be in.
 func FuzzRead(f *testing.F) {
-	cases, err := filepath.Glob("testdata/*.txtar")
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, path := range cases {
-		a, err := txtar.ParseFile(path)
-		if err != nil {
-			f.Fatal(err)
-		}
+	for _, a := range testgolden.Cases(f, "testdata/*.txtar") {
 		for _, file := range a.Files {
 			f.Add(file.Data)
 		}

@@ -1,5 +1,5 @@
-// Package translatetest runs the text cases of the Kubernetes translators: objects
-// in, fragment out, in one file.
+// Package translatetest completes the text cases of the Kubernetes translators:
+// objects in, fragment out, in one file. It is imported by tests only.
 package translatetest
 
 import (
@@ -8,11 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -32,28 +29,30 @@ const (
 	fragmentFile = "fragment.txt"
 )
 
-// longest is how many lines a case can have and still be read by a reviewer.
-const longest = 150
-
-// Run runs every case in dir, and with update writes down what comes out.
-func Run(t *testing.T, dir string, update bool) {
+// Complete translates the objects of a case and puts the fragment behind them. It
+// is for testgolden.Run.
+func Complete(t *testing.T, in *txtar.Archive) *txtar.Archive {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases in %s: %v", dir, err)
+	opt := translate.Options{Source: "home"}
+	var objects []runtime.Object
+	out := &txtar.Archive{Comment: in.Comment}
+	for _, f := range in.Files {
+		var err error
+		switch f.Name {
+		case optionsFile:
+			err = yaml.UnmarshalStrict(f.Data, &opt)
+		case objectsFile:
+			objects, err = Load(f.Data, yaml.UnmarshalStrict)
+		case fragmentFile:
+			continue
+		default:
+			err = errors.New("unknown file")
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", f.Name, err)
+		}
+		out.Files = append(out.Files, f)
 	}
-	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) { runCase(t, file, update) })
-	}
-}
-
-func runCase(t *testing.T, file string, update bool) {
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	archive := txtar.Parse(raw)
-	opt, objects, want := read(t, archive)
 	tr := translate.New(opt)
 	for _, o := range objects {
 		tr.Set(o)
@@ -62,49 +61,8 @@ func runCase(t *testing.T, file string, update bool) {
 	if err := Check(fragment); err != nil {
 		t.Error(err)
 	}
-	got := Format(fragment)
-	if update {
-		want.Data = []byte(got)
-		raw = txtar.Format(archive)
-		if err := os.WriteFile(file, raw, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if d := cmp.Diff(string(want.Data), got); d != "" {
-		t.Errorf("fragment differs (- want, + got); -update writes it down:\n%s", d)
-	}
-	if n := bytes.Count(raw, []byte("\n")); n > longest {
-		t.Errorf("%d lines, and a case has at most %d; split it", n, longest)
-	}
-}
-
-// read takes a case apart.
-func read(t *testing.T, archive *txtar.Archive) (translate.Options, []runtime.Object, *txtar.File) {
-	opt := translate.Options{Source: "home"}
-	var objects []runtime.Object
-	var want *txtar.File
-	for i := range archive.Files {
-		f := &archive.Files[i]
-		var err error
-		switch f.Name {
-		case optionsFile:
-			err = yaml.UnmarshalStrict(f.Data, &opt)
-		case objectsFile:
-			objects, err = Load(f.Data, yaml.UnmarshalStrict)
-		case fragmentFile:
-			want = f
-		default:
-			err = errors.New("unknown file")
-		}
-		if err != nil {
-			t.Fatalf("%s: %v", f.Name, err)
-		}
-	}
-	if want == nil {
-		archive.Files = append(archive.Files, txtar.File{Name: fragmentFile})
-		want = &archive.Files[len(archive.Files)-1]
-	}
-	return opt, objects, want
+	out.Files = append(out.Files, txtar.File{Name: fragmentFile, Data: []byte(Format(fragment))})
+	return out
 }
 
 // Load decodes all documents of data that are of a kind the translators read.
