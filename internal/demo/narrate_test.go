@@ -1,15 +1,11 @@
 package demo_test
 
 import (
-	"bytes"
-	"flag"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 	"sigs.k8s.io/yaml"
 
@@ -17,60 +13,30 @@ import (
 	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/model"
 	"github.com/landfall-edge/landfall/internal/plan"
+	"github.com/landfall-edge/landfall/internal/testgolden"
 )
-
-var update = flag.Bool("update", false, "rewrite what is wanted in testdata")
 
 // TestNarrate tells each case: "have.yaml" and "want.yaml" are States, "done.yaml"
 // is how one became the other, and "lines.txt" what is told.
 func TestNarrate(t *testing.T) {
-	cases, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(cases) == 0 {
-		t.Fatal("no cases", err)
-	}
-	for _, path := range cases {
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
-			text, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
+	testgolden.Run(t, "testdata/*.txtar", func(t *testing.T, in *txtar.Archive) *txtar.Archive {
+		in.Files = slices.DeleteFunc(in.Files, func(f txtar.File) bool { return f.Name == "lines.txt" })
+		var have, want model.State
+		var done struct{ Way, Cause, Took string }
+		into := map[string]any{"have.yaml": &have, "want.yaml": &want, "done.yaml": &done}
+		for _, f := range in.Files {
+			if err := yaml.UnmarshalStrict(f.Data, into[f.Name]); err != nil {
+				t.Fatalf("%s: %v", f.Name, err)
 			}
-			if lines := bytes.Count(text, []byte("\n")); lines > 150 {
-				t.Errorf("%s has %d lines, and a case at most 150", path, lines)
-			}
-			a := txtar.Parse(text)
-			var have, want model.State
-			var done struct{ Way, Cause, Took string }
-			into := map[string]any{"have.yaml": &have, "want.yaml": &want, "done.yaml": &done}
-			lines := ""
-			kept := a.Files[:0]
-			for _, f := range a.Files {
-				if f.Name == "lines.txt" {
-					lines = string(f.Data)
-					continue
-				}
-				kept = append(kept, f)
-				if err := yaml.UnmarshalStrict(f.Data, into[f.Name]); err != nil {
-					t.Fatalf("%s: %v", f.Name, err)
-				}
-			}
-			took, err := time.ParseDuration(done.Took)
-			if err != nil {
-				t.Fatal(err)
-			}
-			told := demo.Narrate(plan.Diff(have, want), engine.Applied{Way: engine.Way(done.Way), Cause: done.Cause, Took: took})
-			got := strings.Join(append(told, ""), "\n")
-			if *update {
-				a.Files = append(kept, txtar.File{Name: "lines.txt", Data: []byte(got)})
-				if err := os.WriteFile(path, txtar.Format(a), 0o666); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if d := cmp.Diff(lines, got); d != "" {
-				t.Errorf("(-want +got)\n%s", d)
-			}
-		})
-	}
+		}
+		took, err := time.ParseDuration(done.Took)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := demo.Narrate(plan.Diff(have, want), engine.Applied{Way: engine.Way(done.Way), Cause: done.Cause, Took: took})
+		in.Files = append(in.Files, txtar.File{Name: "lines.txt", Data: []byte(strings.Join(append(told, ""), "\n"))})
+		return in
+	})
 }
 
 // TestNarrateMuch counts what nobody would read.

@@ -3,34 +3,24 @@ package desired_test
 import (
 	"encoding/json"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/rogpeppe/go-internal/txtar"
 	"sigs.k8s.io/yaml"
 
 	"github.com/landfall-edge/landfall/internal/desired"
 	"github.com/landfall-edge/landfall/internal/model"
+	"github.com/landfall-edge/landfall/internal/testgolden"
 )
 
 // FuzzBuild feeds Build what no source should hand in: whatever it is, the state
 // keeps its promises to the engines, and memory changes nothing.
 func FuzzBuild(f *testing.F) {
-	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, file := range files {
-		raw, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
+	for _, a := range testgolden.Cases(f, "testdata/*.txtar") {
 		var steps [][]byte
-		for _, part := range txtar.Parse(raw).Files {
+		for _, part := range a.Files {
 			if strings.HasSuffix(part.Name, ".yaml") {
 				seed, err := yaml.YAMLToJSON(part.Data)
 				if err != nil {

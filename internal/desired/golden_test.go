@@ -1,26 +1,20 @@
 package desired_test
 
 import (
-	"flag"
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/rogpeppe/go-internal/txtar"
+	"golang.org/x/tools/txtar"
 	"sigs.k8s.io/yaml"
 
 	"github.com/landfall-edge/landfall/internal/desired"
 	"github.com/landfall-edge/landfall/internal/model"
 	"github.com/landfall-edge/landfall/internal/plan"
+	"github.com/landfall-edge/landfall/internal/testgolden"
 )
-
-var update = flag.Bool("update", false, "rewrite the expected part of testdata")
-
-const maxCaseLines = 150
 
 // step is what a case file holds: an Input. In a second step only what changes
 // is written; fragments replace those of the same source.
@@ -77,27 +71,17 @@ func (s step) apply(in *desired.Input) {
 // TestBuild runs each case: files "*.yaml" are steps, each followed by the ".txt"
 // of the same name with what Build makes of it.
 func TestBuild(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { runCase(t, file) })
-	}
+	testgolden.Run(t, "testdata/*.txtar", build)
 }
 
-func runCase(t *testing.T, file string) {
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	archive := txtar.Parse(raw)
-	result := &txtar.Archive{Comment: archive.Comment}
+func build(t *testing.T, a *txtar.Archive) *txtar.Archive {
+	t.Helper()
+	result := &txtar.Archive{Comment: a.Comment}
 	in := desired.Input{
 		VIPs:     []model.VIP{{Name: "main", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.10")}}},
 		HTTPPort: 80,
 	}
-	for _, f := range archive.Files {
+	for _, f := range a.Files {
 		name, isStep := strings.CutSuffix(f.Name, ".yaml")
 		if !isStep {
 			continue
@@ -115,19 +99,7 @@ func runCase(t *testing.T, file string) {
 		in.Prev = out
 		result.Files = append(result.Files, f, txtar.File{Name: name + ".txt", Data: []byte(text(out))})
 	}
-	got := txtar.Format(result)
-	if n := strings.Count(string(got), "\n"); n > maxCaseLines {
-		t.Errorf("%s has %d lines, at most %d can be reviewed: split it", file, n, maxCaseLines)
-	}
-	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if d := cmp.Diff(string(raw), string(got)); d != "" {
-		t.Errorf("%s differs (-want +got):\n%s", file, d)
-	}
+	return result
 }
 
 // visible is all of an Output that others see.

@@ -2,80 +2,42 @@ package plan_test
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"github.com/rogpeppe/go-internal/txtar"
+	"golang.org/x/tools/txtar"
 	"sigs.k8s.io/yaml"
 
 	"github.com/landfall-edge/landfall/internal/model"
 	"github.com/landfall-edge/landfall/internal/plan"
+	"github.com/landfall-edge/landfall/internal/testgolden"
 )
-
-var update = flag.Bool("update", false, "rewrite the expected part of testdata")
-
-const maxCaseLines = 150
 
 // TestDiff reads have and want from each case and compares the plan's text.
 func TestDiff(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { runCase(t, file) })
-	}
-}
-
-func runCase(t *testing.T, file string) {
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(string(raw), "\n"); n > maxCaseLines {
-		t.Errorf("%s has %d lines, at most %d can be reviewed: split it", file, n, maxCaseLines)
-	}
-	archive := txtar.Parse(raw)
-	var have, want model.State
-	expected := -1
-	for i, f := range archive.Files {
-		switch f.Name {
-		case "have.yaml":
-			decode(t, f.Data, &have)
-		case "want.yaml":
-			decode(t, f.Data, &want)
-		case "plan.txt":
-			expected = i
-		default:
-			t.Fatalf("%s: unknown file %s", file, f.Name)
+	testgolden.Run(t, "testdata/*.txtar", func(t *testing.T, in *txtar.Archive) *txtar.Archive {
+		var have, want model.State
+		out := &txtar.Archive{Comment: in.Comment}
+		for _, f := range in.Files {
+			switch f.Name {
+			case "have.yaml":
+				decode(t, f.Data, &have)
+			case "want.yaml":
+				decode(t, f.Data, &want)
+			case "plan.txt":
+				continue
+			default:
+				t.Fatalf("unknown file %s", f.Name)
+			}
+			out.Files = append(out.Files, f)
 		}
-	}
-	got := plan.Diff(have, want).String()
-	if *update {
-		if expected < 0 {
-			archive.Files = append(archive.Files, txtar.File{Name: "plan.txt"})
-			expected = len(archive.Files) - 1
-		}
-		archive.Files[expected].Data = []byte(got)
-		if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if expected < 0 {
-		t.Fatalf("%s has no plan.txt: run go test -update", file)
-	}
-	if d := cmp.Diff(string(archive.Files[expected].Data), got); d != "" {
-		t.Errorf("plan differs (-want +got):\n%s", d)
-	}
+		out.Files = append(out.Files, txtar.File{Name: "plan.txt", Data: []byte(plan.Diff(have, want).String())})
+		return out
+	})
 }
 
 func decode(t *testing.T, data []byte, into any) {

@@ -4,54 +4,26 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-	"github.com/rogpeppe/go-internal/txtar"
+	"golang.org/x/tools/txtar"
 
 	"github.com/landfall-edge/landfall/internal/spec"
+	"github.com/landfall-edge/landfall/internal/testgolden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
-
-const maxCaseLines = 150
 
 // TestParse reads edge.yaml of each case and wants edge.json or problems.
 func TestParse(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
-			data, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			archive := txtar.Parse(data)
-			if len(archive.Files) == 0 || archive.Files[0].Name != "edge.yaml" {
-				t.Fatal("the case must begin with the file edge.yaml")
-			}
-			archive.Files = append(archive.Files[:1:1], result(t, archive.Files[0].Data))
-			got := txtar.Format(archive)
-			if n := bytes.Count(got, []byte("\n")); n > maxCaseLines {
-				t.Errorf("the case has %d lines, more than %d: split it", n, maxCaseLines)
-			}
-			if *update {
-				if err := os.WriteFile(file, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := cmp.Diff(string(data), string(got)); diff != "" {
-				t.Errorf("run with -update if this is meant (-want +got):\n%s", diff)
-			}
-		})
-	}
+	testgolden.Run(t, "testdata/*.txtar", func(t *testing.T, in *txtar.Archive) *txtar.Archive {
+		if len(in.Files) == 0 || in.Files[0].Name != "edge.yaml" {
+			t.Fatal("the case must begin with the file edge.yaml")
+		}
+		in.Files = append(in.Files[:1], result(t, in.Files[0].Data))
+		return in
+	})
 }
 
 func result(t *testing.T, data []byte) txtar.File {
@@ -118,12 +90,17 @@ func TestParseTellsOfManyProblems(t *testing.T) {
 	}
 }
 
-func TestExamples(t *testing.T) {
+func examples(t testing.TB) []string {
+	t.Helper()
 	files, err := filepath.Glob("../../examples/edge-*.yaml")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no examples: %v", err)
 	}
-	for _, file := range files {
+	return files
+}
+
+func TestExamples(t *testing.T) {
+	for _, file := range examples(t) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			data, err := os.ReadFile(file)
 			if err != nil {
@@ -139,18 +116,15 @@ func TestExamples(t *testing.T) {
 // FuzzParse wants an edge that has its defaults and can be written out, or
 // problems that have a place.
 func FuzzParse(f *testing.F) {
-	for _, pattern := range []string{"testdata/*.txtar", "../../examples/edge-*.yaml"} {
-		files, _ := filepath.Glob(pattern)
-		for _, file := range files {
-			data, err := os.ReadFile(file)
-			if err != nil {
-				f.Fatal(err)
-			}
-			if archive := txtar.Parse(data); len(archive.Files) > 0 {
-				data = archive.Files[0].Data
-			}
-			f.Add(data)
+	for _, a := range testgolden.Cases(f, "testdata/*.txtar") {
+		f.Add(a.Files[0].Data)
+	}
+	for _, file := range examples(f) {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
 		}
+		f.Add(data)
 	}
 	f.Add([]byte("&a {sources: [*a, *a]}"))
 	f.Add([]byte("? [a]\n: b\n<<: {kind: Edge}\n"))

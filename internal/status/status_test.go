@@ -1,19 +1,14 @@
 package status_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
-	"flag"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"github.com/rogpeppe/go-internal/txtar"
+	"golang.org/x/tools/txtar"
 	"sigs.k8s.io/yaml"
 
 	"github.com/landfall-edge/landfall/internal/desired"
@@ -21,12 +16,8 @@ import (
 	"github.com/landfall-edge/landfall/internal/model"
 	"github.com/landfall-edge/landfall/internal/source"
 	"github.com/landfall-edge/landfall/internal/status"
+	"github.com/landfall-edge/landfall/internal/testgolden"
 )
-
-var update = flag.Bool("update", false, "rewrite the expected output in testdata")
-
-// longestCase is how many lines of a case a person reviews.
-const longestCase = 150
 
 // input is what a case is built from: in.yaml.
 type input struct {
@@ -62,54 +53,36 @@ func (in input) status() status.Status {
 	return status.Build(in.Now, snap, stats, err)
 }
 
+// TestStatus builds a status from the first file of each case, and tells it in the
+// forms that the other files are named after.
 func TestStatus(t *testing.T) {
-	cases, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(cases) == 0 {
-		t.Fatalf("no cases: %v", err)
-	}
-	for _, file := range cases {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { testCase(t, file) })
-	}
-}
-
-func testCase(t *testing.T, file string) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := bytes.Count(data, []byte("\n")); n > longestCase {
-		t.Errorf("%s has %d lines; a case has at most %d", file, n, longestCase)
-	}
-	archive := txtar.Parse(data)
-	var in input
-	if err := yaml.UnmarshalStrict(archive.Files[0].Data, &in); err != nil {
-		t.Fatalf("read %s: %v", archive.Files[0].Name, err)
-	}
-	s := in.status()
-	for i, f := range archive.Files[1:] {
-		var got string
-		switch f.Name {
-		case "table.txt":
-			got = strings.ReplaceAll(status.Table(s, status.Format{Width: in.Width, Color: in.Color}), "\x1b", "ESC")
-		case "status.json":
-			text, err := json.MarshalIndent(s, "", " ")
-			if err != nil {
-				t.Fatal(err)
+	testgolden.Run(t, "testdata/*.txtar", func(t *testing.T, a *txtar.Archive) *txtar.Archive {
+		var in input
+		if err := yaml.UnmarshalStrict(a.Files[0].Data, &in); err != nil {
+			t.Fatalf("read %s: %v", a.Files[0].Name, err)
+		}
+		s := in.status()
+		if len(a.Files) == 1 {
+			a.Files = append(a.Files, txtar.File{Name: "table.txt"})
+		}
+		for i, f := range a.Files[1:] {
+			var got string
+			switch f.Name {
+			case "table.txt":
+				got = strings.ReplaceAll(status.Table(s, status.Format{Width: in.Width, Color: in.Color}), "\x1b", "ESC")
+			case "status.json":
+				text, err := json.MarshalIndent(s, "", " ")
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = string(text) + "\n"
+			default:
+				t.Fatalf("unknown file %s", f.Name)
 			}
-			got = string(text) + "\n"
-		default:
-			t.Fatalf("%s: unknown file %s", file, f.Name)
+			a.Files[i+1].Data = []byte(got)
 		}
-		if diff := cmp.Diff(string(f.Data), got); diff != "" && !*update {
-			t.Errorf("%s: %s differs (-want +got):\n%s", file, f.Name, diff)
-		}
-		archive.Files[i+1].Data = []byte(got)
-	}
-	if *update {
-		if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+		return a
+	})
 }
 
 // TestHostileNames: a name that moves the cursor must not reach the terminal.

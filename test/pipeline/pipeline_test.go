@@ -4,8 +4,6 @@
 package pipeline_test
 
 import (
-	"bytes"
-	"flag"
 	"fmt"
 	"net/netip"
 	"os"
@@ -14,7 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 
 	"github.com/landfall-edge/landfall/internal/desired"
@@ -24,45 +21,16 @@ import (
 	"github.com/landfall-edge/landfall/internal/source/kube/translate"
 	"github.com/landfall-edge/landfall/internal/source/manifests/parse"
 	"github.com/landfall-edge/landfall/internal/spec"
+	"github.com/landfall-edge/landfall/internal/testgolden"
 	"github.com/landfall-edge/landfall/internal/testneed"
 )
-
-var update = flag.Bool("update", false, "rewrite the expected files in testdata")
-
-// maxLines is what a reviewer still reads.
-const maxLines = 150
 
 // out is where the files of a case begin; a case that wants to show the global
 // file too has it there.
 const out = "out/"
 
 func TestPipeline(t *testing.T) {
-	cases, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(cases) == 0 {
-		t.Fatal("no cases", err)
-	}
-	for _, path := range cases {
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
-			data, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			in := txtar.Parse(data)
-			got := run(t, in)
-			if lines := bytes.Count(txtar.Format(got), []byte("\n")); lines > maxLines {
-				t.Errorf("%d lines, and a case may have %d: split it", lines, maxLines)
-			}
-			if *update {
-				if err := os.WriteFile(path, txtar.Format(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := cmp.Diff(string(data), string(txtar.Format(got))); diff != "" {
-				t.Errorf("(-want +got), rewritten by make golden:\n%s", diff)
-			}
-		})
-	}
+	testgolden.Run(t, "testdata/*.txtar", run)
 }
 
 // run returns the archive with what comes out of its input.
