@@ -26,6 +26,8 @@ type disk struct {
 	// sums of the files of the current generation, so that the next one links
 	// what did not change.
 	sums map[string]uint64
+	// shards are what the files of the current generation hold; nil: not known.
+	shards *shards
 	// behind: a write failed since the last generation; the next change writes
 	// everything again.
 	behind bool
@@ -80,7 +82,7 @@ func (d *disk) write(r renderer, want model.State, x extras, l loaded) error {
 			return fmt.Errorf("write generation: %w", err)
 		}
 	}
-	d.sums = sums
+	d.sums, d.shards = sums, nil
 	data, err := json.Marshal(l)
 	if err != nil {
 		return fmt.Errorf("write generation: %w", err)
@@ -128,7 +130,7 @@ func (d *disk) goodExtras(x extras) extras {
 
 // drop removes a generation that will not be loaded.
 func (d *disk) drop(gen string) {
-	d.sums = nil
+	d.sums, d.shards = nil, nil
 	if err := os.RemoveAll(d.path(generations + gen)); err != nil {
 		d.log.Warn("remove generation", "engine", "haproxy", "error", err)
 	}
@@ -207,19 +209,15 @@ func (d *disk) tryChange(r renderer, want model.State, p plan.Plan) error {
 	if d.behind {
 		return d.catchUp(r, want)
 	}
-	for _, s := range p.Backends {
-		var err error
-		if s.Want == nil {
-			err = d.remove(fileName(backendPart, s.Have.Name, cfgSuffix))
-		} else {
-			err = d.replace(fileName(backendPart, s.Want.Name, cfgSuffix), r.backend(s.Want))
-		}
-		if err != nil {
-			return err
-		}
+	if d.shards == nil {
+		d.shards = newShards(want)
 	}
-	for _, s := range p.Listeners { // only their comments can have changed
-		if err := d.replace(fileName(listenerPart, s.Want.Name, cfgSuffix), r.listenerFile(s.Want, tcpRoutes(want)[s.Want.Name])); err != nil {
+	var tcp map[string]*model.Route
+	if len(p.Listeners) > 0 { // only their comments can have changed
+		tcp = tcpRoutes(want)
+	}
+	for _, file := range d.shards.change(p) {
+		if err := d.replaceOrRemove(file, d.shards.render(r, file, tcp)); err != nil {
 			return err
 		}
 	}
@@ -241,6 +239,7 @@ func (d *disk) tryChange(r renderer, want model.State, p plan.Plan) error {
 
 // catchUp writes every file of the current generation.
 func (d *disk) catchUp(r renderer, want model.State) error {
+	d.shards = nil
 	for name, content := range r.generation(want) {
 		if name == globalFile {
 			continue // belongs to the generation
@@ -273,7 +272,11 @@ func (d *disk) replace(name, content string) error {
 	return nil
 }
 
-func (d *disk) remove(name string) error {
+// replaceOrRemove leaves no empty file.
+func (d *disk) replaceOrRemove(name, content string) error {
+	if content != "" {
+		return d.replace(name, content)
+	}
 	delete(d.sums, name)
 	if err := os.Remove(d.path(currentLink, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove file: %w", err)

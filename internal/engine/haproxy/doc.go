@@ -7,10 +7,10 @@
 // everything else. Which one is needed is decided by a pure function (actions.go)
 // of what the worker has loaded and what is wanted.
 //
-// On disk, a generation is a folder with one small file per listener and per
-// backend, and "current" is a link to the one that was loaded last. Runtime
+// On disk, a generation is a folder of small files that listeners and backends are
+// divided into, and "current" is a link to the one that was loaded last. Runtime
 // changes rewrite the files they touch, so that what is on disk always equals in
 // meaning what runs.
 //
-// names.go, render.go, maps.go, actions.go and replies.go are pure.
+// names.go, render.go, shards.go, maps.go, actions.go and replies.go are pure.
 package haproxy

@@ -37,17 +37,17 @@ func Render(s Settings, state model.State) []File {
 
 // generation is the configuration itself: file name -> content.
 func (r renderer) generation(s model.State) map[string]string {
-	files := make(map[string]string, len(s.Backends)+len(s.Listeners)+2)
+	files := make(map[string]string, 2*shardCount+2)
 	files[globalFile] = renderGlobal(r.settings, fixedFiles(s))
 	if len(s.Probes) > 0 {
 		files[probesFile] = r.probes(s.Probes)
 	}
-	for _, b := range s.Backends {
-		files[fileName(backendPart, b.Name, cfgSuffix)] = r.backend(b)
+	sh, tcp := newShards(s), tcpRoutes(s)
+	for file := range sh.backends {
+		files[file] = sh.render(r, file, tcp)
 	}
-	tcp := tcpRoutes(s)
-	for _, l := range s.Listeners {
-		files[fileName(listenerPart, l.Name, cfgSuffix)] = r.listenerFile(l, tcp[l.Name])
+	for file := range sh.listeners {
+		files[file] = sh.render(r, file, tcp)
 	}
 	return files
 }

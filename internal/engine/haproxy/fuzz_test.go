@@ -36,7 +36,7 @@ func FuzzEncode(f *testing.F) {
 		if a != b && ea == eb {
 			t.Errorf("%q and %q both become %q", a, b, ea)
 		}
-		fa, fb := fileName(backendPart, a, cfgSuffix), fileName(backendPart, b, cfgSuffix)
+		fa, fb := fileName(extraPart, a, cfgSuffix), fileName(extraPart, b, cfgSuffix)
 		if a != b && fa == fb {
 			t.Errorf("%q and %q are both in %q", a, b, fa)
 		}

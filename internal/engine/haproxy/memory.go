@@ -21,6 +21,7 @@ const (
 
 // recall opens the journal and returns the state that was applied last.
 func (d *disk) recall() (model.State, error) {
+	d.shards = nil
 	if d.journal != nil {
 		if err := d.journal.Close(); err != nil {
 			return model.State{}, err

@@ -241,24 +241,17 @@ var errExtra = errors.New("extra file refused")
 
 // fileOwners finds the object that a line of a generation came from.
 func fileOwners(want model.State) func(name, dir string, line int) string {
-	owners := make(map[string]string, len(want.Backends)+len(want.Listeners))
-	for _, b := range want.Backends {
-		owners[fileName(backendPart, b.Name, cfgSuffix)] = b.Name
-	}
-	for _, l := range want.Listeners {
-		owners[fileName(listenerPart, l.Name, cfgSuffix)] = l.Name
-	}
+	owners := sectionOwners(want)
+	files := map[string][]string{} // the lines of those that were asked for
 	return func(name, dir string, line int) string {
-		if name != probesFile {
-			return owners[name]
+		lines, ok := files[name]
+		if !ok {
+			data, _ := os.ReadFile(filepath.Join(dir, name)) // without it nobody is to blame
+			lines = strings.Split(string(data), "\n")
+			files[name] = lines
 		}
-		data, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			return ""
-		}
-		lines := strings.Split(string(data), "\n")
-		if line < 1 || line > len(lines) {
-			return ""
+		if name != probesFile || line < 1 || line > len(lines) {
+			return owner(owners, lines, line)
 		}
 		for _, p := range want.Probes {
 			if strings.HasPrefix(lines[line-1], "  server "+encode(p.Name)+" ") {

@@ -1,0 +1,118 @@
+package haproxy
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/landfall-edge/landfall/internal/model"
+	"github.com/landfall-edge/landfall/internal/plan"
+)
+
+// shardCount is into how many files backends, and listeners, are divided by a hash
+// of their names. A file each would be one too many at about 1,700: HAProxy keeps
+// the paths of all its files in one environment variable, HAPROXY_CFGFILES, and the
+// kernel takes no string of more than 128 kB.
+const shardCount = 128
+
+// shardFile is the file that holds an object, now and ever.
+func shardFile(part, name string) string {
+	h := uint32(2166136261) // FNV-1a
+	for i := range len(name) {
+		h = (h ^ uint32(name[i])) * 16777619
+	}
+	return fmt.Sprintf("%s%03d%s", part, h%shardCount, cfgSuffix)
+}
+
+// shard is what one file holds: name -> object.
+type shard[T any] map[string]*T
+
+// shards are the files of backends and listeners: file -> what it holds.
+type shards struct {
+	backends  map[string]shard[model.Backend]
+	listeners map[string]shard[model.Listener]
+}
+
+func newShards(s model.State) *shards {
+	sh := &shards{backends: map[string]shard[model.Backend]{}, listeners: map[string]shard[model.Listener]{}}
+	for _, b := range s.Backends {
+		put(sh.backends, shardFile(backendPart, b.Name), b.Name, b)
+	}
+	for _, l := range s.Listeners {
+		put(sh.listeners, shardFile(listenerPart, l.Name), l.Name, l)
+	}
+	return sh
+}
+
+func put[T any](files map[string]shard[T], file, name string, object *T) {
+	if files[file] == nil {
+		files[file] = shard[T]{}
+	}
+	files[file][name] = object
+}
+
+// change brings a plan in and returns the files that are others by it.
+func (sh *shards) change(p plan.Plan) []string {
+	var touched []string
+	for _, s := range p.Backends {
+		touched = append(touched, changeShard(sh.backends, backendPart, s, func(b *model.Backend) string { return b.Name }))
+	}
+	for _, s := range p.Listeners {
+		touched = append(touched, changeShard(sh.listeners, listenerPart, s, func(l *model.Listener) string { return l.Name }))
+	}
+	slices.Sort(touched)
+	return slices.Compact(touched)
+}
+
+func changeShard[T any](files map[string]shard[T], part string, s plan.Step[T], name func(*T) string) string {
+	if s.Want != nil {
+		file := shardFile(part, name(s.Want))
+		put(files, file, name(s.Want), s.Want)
+		return file
+	}
+	file := shardFile(part, name(s.Have))
+	delete(files[file], name(s.Have))
+	return file
+}
+
+// render is the content of a file; empty means that there is none.
+func (sh *shards) render(r renderer, file string, tcp map[string]*model.Route) string {
+	var b strings.Builder
+	backends := sh.backends[file]
+	for _, name := range slices.Sorted(maps.Keys(backends)) {
+		b.WriteString(r.backend(backends[name]))
+	}
+	listeners := sh.listeners[file]
+	for _, name := range slices.Sorted(maps.Keys(listeners)) {
+		b.WriteString(r.listenerFile(listeners[name], tcp[name]))
+	}
+	return b.String()
+}
+
+// sectionOwners finds the object whose section of a shard's content a line is in:
+// encoded name -> name.
+func sectionOwners(s model.State) map[string]string {
+	owners := make(map[string]string, len(s.Backends)+2*len(s.Listeners))
+	for _, b := range s.Backends {
+		owners["backend "+encode(b.Name)] = b.Name
+	}
+	for _, l := range s.Listeners {
+		owners["frontend "+encode(l.Name)] = l.Name
+		owners["backend "+nextPrefix+encode(l.Name)] = l.Name
+	}
+	return owners
+}
+
+// owner finds the object that a line came from: the last section that begins at
+// or above it.
+func owner(owners map[string]string, lines []string, line int) string {
+	for i := min(line, len(lines)) - 1; i >= 0; i-- {
+		if f := strings.Fields(lines[i]); len(f) >= 2 {
+			if name, ok := owners[f[0]+" "+f[1]]; ok && !strings.HasPrefix(lines[i], " ") {
+				return name
+			}
+		}
+	}
+	return ""
+}
