@@ -26,6 +26,20 @@ type refusal struct {
 	asked []any
 	// changed means that it has changed, yet too soon.
 	changed bool
+	// passing means that the machine stood in the way (an address that is not
+	// there yet, a port in use), so that it is tried again by itself.
+	passing bool
+}
+
+// due is when the object has another chance whatever was asked; zero is never.
+func (r refusal) due() time.Time {
+	switch {
+	case r.changed:
+		return r.at.Add(mendPause)
+	case r.passing:
+		return r.at.Add(heldEvery)
+	}
+	return time.Time{}
 }
 
 // add remembers what was refused and reports whether any of it is new, so that
@@ -36,7 +50,7 @@ func (r refusals) add(objects []engine.Refused, fragments []model.Fragment, now 
 		if _, known := r[o.Name]; known {
 			continue
 		}
-		r[o.Name] = refusal{message: o.Message, at: now}
+		r[o.Name] = refusal{message: o.Message, at: now, passing: o.Cause != nil}
 		news = true
 	}
 	if news {
@@ -51,8 +65,9 @@ func (r refusals) add(objects []engine.Refused, fragments []model.Fragment, now 
 	return news
 }
 
-// forget lets go of what has changed since it was refused, and at a recheck of
-// what no source asked for by its own name.
+// forget lets go of what has changed since it was refused, of what only the
+// machine stood in the way of, and at a recheck of what no source asked for by its
+// own name.
 func (r refusals) forget(fragments []model.Fragment, recheck bool, now time.Time) {
 	if len(r) == 0 {
 		return
@@ -61,18 +76,18 @@ func (r refusals) forget(fragments []model.Fragment, recheck bool, now time.Time
 	for name, old := range r {
 		old.changed = !same(old.asked, asked[name])
 		r[name] = old
-		early := now.Before(old.at.Add(mendPause))
-		if old.changed && !early || recheck && len(old.asked) == 0 {
+		due := old.due()
+		if !due.IsZero() && !now.Before(due) || recheck && len(old.asked) == 0 {
 			delete(r, name)
 		}
 	}
 }
 
-// again is when an object that changed too soon has its chance; zero is never.
+// again is when the next object has its chance; zero is never.
 func (r refusals) again() time.Time {
 	var at time.Time
 	for _, old := range r {
-		if t := old.at.Add(mendPause); old.changed && (at.IsZero() || t.Before(at)) {
+		if t := old.due(); !t.IsZero() && (at.IsZero() || t.Before(at)) {
 			at = t
 		}
 	}

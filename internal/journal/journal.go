@@ -23,7 +23,8 @@ import (
 type Journal struct {
 	path  string
 	file  *os.File
-	lines int // in the file
+	torn  bool // the last line has no end
+	lines int  // in the file
 	live  map[string]struct{}
 	buf   bytes.Buffer
 }
@@ -33,20 +34,25 @@ type line struct {
 	Value json.RawMessage `json:"v,omitempty"` // absent: the key is gone
 }
 
-// Open opens or creates the journal at path and hands each live value to load.
+// ErrDamaged is returned by Open for a journal whose values load does not take.
+var ErrDamaged = errors.New("journal is damaged")
+
+// Open opens or creates the journal at path and hands each live value to load. It
+// writes nothing.
 func Open(path string, load func(key string, value json.RawMessage) error) (*Journal, error) {
 	j := &Journal{path: path, live: map[string]struct{}{}}
-	values, order, err := read(path)
+	values, order, torn, err := read(path)
 	if err != nil {
 		return nil, fmt.Errorf("read journal: %w", err)
 	}
+	j.torn = torn
 	for _, key := range order {
 		value, ok := values[key]
 		if !ok {
 			continue
 		}
 		if err := load(key, value); err != nil {
-			return nil, fmt.Errorf("read journal %s: %s: %w", path, key, err)
+			return nil, fmt.Errorf("%w: read %s: %s: %w", ErrDamaged, path, key, err)
 		}
 		j.live[key] = struct{}{}
 		delete(values, key)
@@ -56,20 +62,19 @@ func Open(path string, load func(key string, value json.RawMessage) error) (*Jou
 	if err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
-	// A torn last line must not swallow the next one.
-	_, err = j.file.WriteString("\n")
-	return j, err
+	return j, nil
 }
 
-// read returns the last value of every key, and the keys in the order of lines.
-func read(path string) (values map[string]json.RawMessage, order []string, err error) {
+// read returns the last value of every key, the keys in the order of lines, and
+// whether the last line has no end.
+func read(path string) (values map[string]json.RawMessage, order []string, torn bool, err error) {
 	values = map[string]json.RawMessage{}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return values, nil, nil
+		return values, nil, false, nil
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
 	defer f.Close()
 	r := bufio.NewReaderSize(f, 1<<20)
@@ -85,10 +90,10 @@ func read(path string) (values map[string]json.RawMessage, order []string, err e
 			}
 		}
 		if errors.Is(err, io.EOF) {
-			return values, order, nil
+			return values, order, len(text) > 0, nil
 		}
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, false, err
 		}
 	}
 }
@@ -110,13 +115,20 @@ func (j *Journal) Put(key string, value any) error {
 	return json.NewEncoder(&j.buf).Encode(l)
 }
 
-// Flush writes what was put since the last one, as a whole or not at all as far
-// as a later Open is concerned.
+// Flush writes what was put since the last one, with one call of the operating
+// system. Of one that is cut short, whole lines count.
 func (j *Journal) Flush() error {
 	if j.buf.Len() == 0 {
 		return nil
 	}
+	if j.torn { // a torn line must not swallow the next one
+		if _, err := j.file.WriteString("\n"); err != nil {
+			return fmt.Errorf("write journal: %w", err)
+		}
+		j.torn = false
+	}
 	_, err := j.file.Write(j.buf.Bytes())
+	j.torn = err != nil
 	j.buf.Reset()
 	if err != nil {
 		return fmt.Errorf("write journal: %w", err)
@@ -144,7 +156,7 @@ func (j *Journal) Rewrite(fill func(put func(key string, value any) error) error
 		return errors.Join(fmt.Errorf("rewrite journal %s: %w", filepath.Base(j.path), err), f.Close())
 	}
 	old := j.file
-	j.file, j.lines, j.live = f, fresh.lines, fresh.live
+	j.file, j.lines, j.live, j.torn = f, fresh.lines, fresh.live, false
 	j.buf.Reset()
 	return old.Close()
 }

@@ -21,25 +21,23 @@ const generationMark = "landfall:"
 // adopt finds out what runs: which worker, what it has loaded, and where its
 // servers and maps differ from what was applied last.
 func (e *Engine) adopt(ctx context.Context) error {
-	remembered, err := e.disk.recall()
-	if err != nil {
-		// Damaged: what runs is then taken to be nothing known, and is loaded anew.
-		e.log.Warn("cannot read what was applied last", "engine", "haproxy", "error", err)
-		if err := os.Remove(e.disk.path(journalFile)); err != nil {
-			return err
-		}
-		if remembered, err = e.disk.recall(); err != nil {
-			return err
-		}
-	}
 	e.names, e.have = newNames(), model.State{}
 	if err := e.findWorker(ctx); err != nil {
 		return err
 	}
 	if !e.running.up {
+		e.remembered = ""
 		return nil
 	}
-	have, err := e.verify(ctx, remembered)
+	// The journal is read once; from then on memory says the same, and costs less.
+	if e.remembered != e.running.generation {
+		var err error
+		if e.memory, err = e.disk.recall(e.running.generation); err != nil {
+			return err
+		}
+		e.remembered = e.running.generation
+	}
+	have, err := e.verify(ctx, e.memory)
 	if err != nil {
 		return err
 	}

@@ -90,7 +90,10 @@ func (d *disk) write(r renderer, want model.State, x extras, l loaded) error {
 	if err := os.WriteFile(filepath.Join(dir, loadedFile), data, 0o600); err != nil {
 		return fmt.Errorf("write generation: %w", err)
 	}
-	return d.writeLists(want)
+	if err := d.writeLists(want); err != nil {
+		return err
+	}
+	return d.begin(r.settings.Generation, want)
 }
 
 // writeLists adds lists, which are never changed, and makes missing maps, which

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"sync"
 	"time"
 
@@ -46,10 +47,14 @@ type Engine struct {
 	// trusted: have, running and names are known to hold.
 	trusted bool
 	have    model.State
-	names   names
-	disk    disk
-	extra   extras
-	monitor monitor
+	// memory is what was applied last to the generation remembered; have is what
+	// was found to be there of it.
+	memory     model.State
+	remembered string
+	names      names
+	disk       disk
+	extra      extras
+	monitor    monitor
 }
 
 // worker is the HAProxy that runs, as far as it is known.
@@ -96,7 +101,7 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 	}
 	e.disk = disk{settings: settings, log: c.Log}
 	e.monitor = newMonitor()
-	e.extra = readExtras(c.Extra)
+	e.extra = currentExtras(c)
 	return e, nil
 }
 
@@ -119,11 +124,14 @@ func (e *Engine) Apply(ctx context.Context, want model.State, p plan.Plan) (engi
 	defer e.mu.Unlock()
 	start := time.Now()
 	done, err := e.apply(ctx, want, p)
+	if errors.Is(err, errNothing) {
+		done, err = engine.Applied{Way: engine.Nothing}, nil
+	}
 	done.Took = time.Since(start)
 	if err != nil {
 		return done, err
 	}
-	e.have, e.trusted = want, true
+	e.have, e.memory, e.remembered, e.trusted = want, want, e.running.generation, true
 	e.monitor.wanted(want.Probes, e.disk.settings)
 	return done, nil
 }
@@ -220,11 +228,15 @@ func (e *Engine) load(ctx context.Context, r renderer, want model.State, p plan.
 	if err := e.preflight(want, p); err != nil {
 		return err
 	}
-	e.trusted = false // until it is loaded
 	gen, loaded, err := e.prepare(ctx, r, want)
 	if err != nil {
 		return err
 	}
+	if e.running.up && p.Empty() && e.running.stale == "" && reflect.DeepEqual(loaded, e.running.loaded) {
+		e.disk.drop(gen) // an extra file was set aside, and all is as before
+		return errNothing
+	}
+	e.trusted = false // until it is loaded
 	previous, err := e.disk.promote(gen, want)
 	if err != nil {
 		e.disk.drop(gen)
@@ -239,8 +251,12 @@ func (e *Engine) load(ctx context.Context, r renderer, want model.State, p plan.
 	e.running.loaded, e.running.generation, e.running.stale = loaded, gen, ""
 	e.names = newNames()
 	e.disk.collect(gen)
-	return e.disk.rememberAll(want)
+	e.disk.follow(gen)
+	return nil
 }
+
+// errNothing: what was to be loaded is what runs.
+var errNothing = errors.New("nothing to load")
 
 // prepare writes a generation of want and has HAProxy check it. An extra file
 // that is refused is set aside and the rest checked again.

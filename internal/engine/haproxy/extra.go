@@ -53,6 +53,14 @@ func readExtras(paths []string) extras {
 	return x
 }
 
+// currentExtras are the files as they are, and for those that cannot be read the
+// copies in the generation that was loaded last.
+func currentExtras(c Config) extras {
+	d := disk{settings: Settings{Dir: c.Dir}}
+	now := readExtras(c.Extra)
+	return d.goodExtras(now).keeping(now)
+}
+
 // keeping returns now with the good content of x for every file that now lacks.
 func (x extras) keeping(now extras) extras {
 	for p, content := range x.files {
@@ -132,31 +140,48 @@ func (e *Engine) Findings() []model.Finding {
 
 var (
 	bindLine = regexp.MustCompile(`^\s*bind\s+(\S+)`)
-	userLine = regexp.MustCompile(`(?m)^\s*(user|uid|group|gid)\s+(\S+)`)
 )
 
 // user is whom the operator chose workers to run as: the name, if it can be told,
 // and whether anything was chosen.
 func (x extras) user() (name string, chosen bool) {
 	for _, p := range x.paths {
-		for _, m := range userLine.FindAllStringSubmatch(x.files[p], -1) {
-			chosen = true
-			switch m[1] {
+		global := false
+		for line := range strings.Lines(x.files[p]) {
+			words := strings.Fields(line)
+			if len(words) == 0 {
+				continue
+			}
+			if slices.Contains(sections, words[0]) {
+				global = words[0] == "global"
+			}
+			if !global || len(words) < 2 {
+				continue
+			}
+			switch words[0] {
 			case "user":
-				name = m[2]
+				name, chosen = words[1], true
 			case "uid":
-				if u, err := user.LookupId(m[2]); err == nil {
+				chosen = true
+				if u, err := user.LookupId(words[1]); err == nil {
 					name = u.Username
 				}
+			case "group", "gid":
+				chosen = true
 			}
 		}
 	}
-	if name != "" {
-		if _, err := user.Lookup(name); err != nil {
-			name = "" // HAProxy will say so
-		}
+	if _, err := user.Lookup(name); err != nil {
+		name = "" // HAProxy will say so
 	}
 	return name, chosen
+}
+
+// sections are the words that begin one (manual sections 3 and 4). A "user" also
+// stands in a userlist, where it means a client.
+var sections = []string{
+	"global", "defaults", "frontend", "backend", "listen", "userlist", "peers", "mailers", "resolvers", "program",
+	"http-errors", "ring", "log-forward", "log-profile", "cache", "fcgi-app", "crt-store", "traces", "acme",
 }
 
 // held are the ports that the operator's files bind, as far as they can be read

@@ -38,7 +38,7 @@ func Facts(ctx context.Context, c Config) (Settings, error) {
 	_, err = os.Stat("/dev/log")
 	s.Syslog = err == nil
 	if os.Geteuid() == 0 {
-		s.User, s.UserChosen = readExtras(c.Extra).user()
+		s.User, s.UserChosen = currentExtras(c).user()
 		if _, err := user.Lookup("haproxy"); err == nil && !s.UserChosen {
 			s.User = "haproxy"
 		}
@@ -87,6 +87,9 @@ func freeOKPort(p uint16) uint16 {
 
 // keepOKPort makes the choice last: a reload must find the same port.
 func keepOKPort(s Settings) error {
+	if kept, err := os.ReadFile(filepath.Join(s.Dir, okPortFile)); err == nil && strings.TrimSpace(string(kept)) == portString(s.OKPort) {
+		return nil
+	}
 	err := os.WriteFile(filepath.Join(s.Dir, okPortFile), []byte(portString(s.OKPort)+"\n"), 0o600)
 	if err != nil {
 		return fmt.Errorf("keep port: %w", err)

@@ -217,7 +217,7 @@ func TestDamagedFiles(t *testing.T) {
 		"journal empty": {func(t *testing.T, dir string) {
 			damage(t, dir, func([]byte) []byte { return nil })
 		}, engine.Reload},
-		"journal gone": {func(t *testing.T, dir string) { remove(t, filepath.Join(dir, "applied.jsonl")) }, engine.Reload},
+		"journal gone": {func(t *testing.T, dir string) { remove(t, filepath.Join(dir, "current", "applied.jsonl")) }, engine.Reload},
 		"generation gone": {func(t *testing.T, dir string) {
 			target, err := filepath.EvalSymlinks(filepath.Join(dir, "current"))
 			if err != nil {
@@ -260,7 +260,7 @@ func remove(t *testing.T, path string) {
 
 func damage(t *testing.T, dir string, change func([]byte) []byte) {
 	t.Helper()
-	path := filepath.Join(dir, "applied.jsonl")
+	path := filepath.Join(dir, "current", "applied.jsonl")
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

@@ -26,13 +26,14 @@ import (
 // would share a port silently: trying to bind finds nothing, /proc does.
 func (e *Engine) Held(ctx context.Context, listeners []*model.Listener) ([]model.Held, error) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
+	extra, have, running := e.extra, e.have, e.running
+	e.mu.Unlock()
 	ports := map[uint16]bool{}
 	for _, l := range listeners {
 		ports[l.Port] = true
 	}
 	var held []model.Held
-	for _, h := range e.extra.held() {
+	for _, h := range extra.held() {
 		if ports[h.Port] {
 			held = append(held, h)
 		}
@@ -42,10 +43,10 @@ func (e *Engine) Held(ctx context.Context, listeners []*model.Listener) ([]model
 		return nil, err
 	}
 	ours := map[uint16]bool{}
-	for _, l := range e.have.Listeners {
+	for _, l := range have.Listeners {
 		ours[l.Port] = true
 	}
-	for _, pid := range append(e.running.old, e.running.pid, e.running.master) {
+	for _, pid := range slices.Concat(running.old, []int{running.pid, running.master}) {
 		for inode := range socketsOf("/proc", pid) {
 			// A port of ours is ours; another port of our process is an extra file's.
 			if s, ok := sockets[inode]; ok && ours[s.Port()] {
@@ -53,7 +54,7 @@ func (e *Engine) Held(ctx context.Context, listeners []*model.Listener) ([]model
 			}
 		}
 	}
-	return append(held, owners("/proc", sockets, e.running)...), nil
+	return append(held, owners("/proc", sockets, running)...), nil
 }
 
 // listening finds the sockets that listen on some ports: inode -> address.

@@ -2,7 +2,9 @@ package haproxy
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -19,16 +21,12 @@ const (
 	probeKey    = "probe "
 )
 
-// recall opens the journal and returns the state that was applied last.
-func (d *disk) recall() (model.State, error) {
+// recall opens the journal of a generation and returns the state that was applied
+// last. A damaged one, or none, is an empty state.
+func (d *disk) recall(gen string) (model.State, error) {
 	d.shards = nil
-	if d.journal != nil {
-		if err := d.journal.Close(); err != nil {
-			return model.State{}, err
-		}
-	}
 	var s model.State
-	j, err := journal.Open(d.path(journalFile), func(key string, value json.RawMessage) error {
+	j, err := journal.Open(d.path(generations+gen, journalFile), func(key string, value json.RawMessage) error {
 		switch {
 		case strings.HasPrefix(key, listenerKey):
 			return recallOne(&s.Listeners, value)
@@ -41,15 +39,55 @@ func (d *disk) recall() (model.State, error) {
 		}
 		return nil // a newer Landfall's
 	})
+	if errors.Is(err, journal.ErrDamaged) || errors.Is(err, fs.ErrNotExist) {
+		d.log.Warn("cannot tell what was applied last", "engine", "haproxy", "error", err)
+		d.behind = true
+		return model.State{}, nil
+	}
 	if err != nil {
 		return model.State{}, err
 	}
-	d.journal = j
+	d.keep(j)
 	slices.SortFunc(s.Listeners, func(a, b *model.Listener) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(s.Routes, func(a, b *model.Route) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(s.Backends, func(a, b *model.Backend) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(s.Probes, func(a, b *model.Probe) int { return strings.Compare(a.Name, b.Name) })
 	return s, nil
+}
+
+// keep makes j the journal that changes go into.
+func (d *disk) keep(j *journal.Journal) {
+	if d.journal != nil {
+		if err := d.journal.Close(); err != nil {
+			d.log.Warn("close journal", "engine", "haproxy", "error", err)
+		}
+	}
+	d.journal = j
+}
+
+// begin writes the journal of a generation before HAProxy loads it, so that an
+// agent that dies in between leaves a worker that the next one knows.
+func (d *disk) begin(gen string, want model.State) error {
+	j, err := openJournal(d.path(generations+gen, journalFile))
+	if err != nil {
+		return err
+	}
+	return errors.Join(rewrite(j, want), j.Close())
+}
+
+// follow takes up the journal of the generation that was loaded.
+func (d *disk) follow(gen string) {
+	j, err := openJournal(d.path(generations+gen, journalFile))
+	if err != nil {
+		d.behind = true
+		d.log.Error("files are behind what is served", "engine", "haproxy", "error", err)
+		return
+	}
+	d.keep(j)
+}
+
+func openJournal(path string) (*journal.Journal, error) {
+	return journal.Open(path, func(string, json.RawMessage) error { return nil })
 }
 
 func recallOne[T any](list *[]*T, value json.RawMessage) error {
@@ -101,7 +139,11 @@ func (d *disk) rememberAll(s model.State) error {
 	if d.journal == nil {
 		return nil
 	}
-	return d.journal.Rewrite(func(put func(string, any) error) error {
+	return rewrite(d.journal, s)
+}
+
+func rewrite(j *journal.Journal, s model.State) error {
+	return j.Rewrite(func(put func(string, any) error) error {
 		for _, x := range s.Listeners {
 			if err := put(listenerKey+x.Name, x); err != nil {
 				return err

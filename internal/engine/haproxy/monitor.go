@@ -8,8 +8,10 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/user"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +29,8 @@ const (
 	assumedEvery = 2 * time.Second
 	// distrustEvery is how often everything is compared with what really runs.
 	distrustEvery = time.Minute
+	// logLineLimit is what is passed on of a line of HAProxy's log.
+	logLineLimit = 2 << 10
 	// extrasEvery is how often the operator's files are looked at.
 	extrasEvery = 2 * time.Second
 )
@@ -53,6 +57,13 @@ func (m *monitor) wanted(probes []*model.Probe, s Settings) {
 	for _, p := range probes {
 		now[p.Name] = p
 		news = news || m.probes[p.Name] != p
+	}
+	for name := range m.health {
+		// Another node of the same name starts anew.
+		before, after := m.probes[name], now[name]
+		if after == nil || before != nil && (before.Address != after.Address || before.Port != after.Port) {
+			delete(m.health, name)
+		}
 	}
 	m.probes, m.okPort = now, s.OKPort
 	if news {
@@ -117,12 +128,31 @@ func (e *Engine) listenLog(ctx context.Context) (*net.UnixConn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open log socket: %w", err)
 	}
-	// The worker runs as another user.
-	if err := os.Chmod(path, 0o666); err != nil {
+	if err := e.giveToWorkers(path); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("open log socket: %w", err)
 	}
 	return conn.(*net.UnixConn), nil
+}
+
+// giveToWorkers lets workers, and nobody else, write to a socket.
+func (e *Engine) giveToWorkers(path string) error {
+	if err := os.Chmod(path, 0o600); err != nil {
+		return err
+	}
+	name := e.disk.settings.User
+	if name == "" {
+		return nil
+	}
+	u, err := user.Lookup(name)
+	if err != nil {
+		return err
+	}
+	uid, err := strconv.Atoi(u.Uid)
+	if err != nil {
+		return err
+	}
+	return os.Chown(path, uid, -1)
 }
 
 // syslogHead is what precedes the text of a line (RFC 3164).
@@ -142,6 +172,7 @@ func (e *Engine) readLog(ctx context.Context, logs *net.UnixConn) error {
 		if err != nil {
 			return fmt.Errorf("read HAProxy's log: %w", err)
 		}
+		n = min(n, logLineLimit)
 		text := strings.TrimSpace(syslogHead.ReplaceAllString(string(buf[:n]), ""))
 		e.log.Info("log", "component", "haproxy", "text", text)
 		if strings.Contains(text, probesPrefix) {
@@ -251,6 +282,7 @@ func (e *Engine) watchSlowly(ctx context.Context, changed func()) error {
 			e.mu.Unlock()
 			changed()
 		case <-files.C:
+			e.outputSize()
 			if e.rereadExtras() {
 				changed()
 			}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -36,7 +37,7 @@ func isRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 func (e *Engine) beforeStart(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, stopGrace)
 	defer cancel()
-	for _, pid := range processesWith(e.master.path) {
+	for _, pid := range e.leftovers() {
 		if !ended(ctx, pid) {
 			return fmt.Errorf("start HAProxy: pid %d is Landfall's HAProxy, and does not answer on %s; it is looked at again", pid, e.master.path)
 		}
@@ -48,20 +49,34 @@ func (e *Engine) beforeStart(ctx context.Context) error {
 	return nil
 }
 
-// processesWith finds HAProxy processes by an argument that holds path.
-func processesWith(path string) []int {
+// leftovers are the processes of a HAProxy that was started for our sockets: of
+// our user or the workers', since anybody may call a process what he likes.
+func (e *Engine) leftovers() []int {
+	mine := map[uint32]bool{uint32(os.Geteuid()): true}
+	if u, err := user.Lookup(e.disk.settings.User); err == nil {
+		if uid, err := strconv.ParseUint(u.Uid, 10, 32); err == nil {
+			mine[uint32(uid)] = true
+		}
+	}
 	var pids []int
-	files, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is well formed
-	for _, file := range files {
-		cmdline, err := os.ReadFile(file)
+	dirs, _ := filepath.Glob("/proc/[0-9]*") // the pattern is well formed
+	for _, dir := range dirs {
+		info, err := os.Stat(dir)
 		if err != nil {
 			continue // it ended
 		}
-		args := strings.Split(string(cmdline), "\x00")
-		if !slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, path+",") }) {
+		if st, ok := info.Sys().(*syscall.Stat_t); !ok || !mine[st.Uid] {
 			continue
 		}
-		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {
+		cmdline, err := os.ReadFile(filepath.Join(dir, "cmdline"))
+		if err != nil {
+			continue
+		}
+		args := strings.Split(string(cmdline), "\x00")
+		if !slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, e.master.path+",") }) {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil {
 			pids = append(pids, pid)
 		}
 	}
@@ -121,7 +136,11 @@ func (e *Engine) reload(ctx context.Context, gen string) error {
 		return fmt.Errorf("HAProxy refused the reload: %s", strings.TrimSpace(reply))
 	}
 	before := e.running.pid
+	master := e.running.master
 	err = e.await(ctx, gen, before, func() error {
+		if gone(master) {
+			return fmt.Errorf("HAProxy ended during the reload: %s", e.output(offset))
+		}
 		n, err := e.failedReloads(ctx)
 		if err == nil && n > failed {
 			return fmt.Errorf("HAProxy refused the reload: %s", e.output(offset))
@@ -169,6 +188,8 @@ func (e *Engine) await(ctx context.Context, gen string, before int, failure func
 	}
 }
 
+// outputSize is how much HAProxy has printed. It prints a line for each server
+// that changes: what became too long is cut.
 func (e *Engine) outputSize() int64 {
 	info, err := os.Stat(e.disk.path(outputFile))
 	if err != nil {
@@ -194,8 +215,10 @@ func (e *Engine) output(offset int64) string {
 	if err != nil {
 		return err.Error()
 	}
-	if alerts := parseAlerts(string(data)); len(alerts) > 0 {
-		return alerts[0].text
+	for _, a := range parseAlerts(string(data)) {
+		if !strings.HasSuffix(a.text, "Continuing.") {
+			return a.text
+		}
 	}
 	return strings.TrimSpace(string(data))
 }

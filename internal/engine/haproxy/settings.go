@@ -28,7 +28,7 @@ const (
 	backendPart  = "30-backends-"  // in a generation, by shard
 	listenerPart = "40-listeners-" // in a generation, by shard
 	extraPart    = "00-extra-"     // in a generation: copies of the operator's files
-	journalFile  = "applied.jsonl" // what runs, in the model's words
+	journalFile  = "applied.jsonl" // in a generation: what runs, in the model's words
 	outputFile   = "haproxy.log"   // what HAProxy prints
 	okPortFile   = "ok-port"       // Settings.OKPort, kept over starts
 	cfgSuffix    = ".cfg"

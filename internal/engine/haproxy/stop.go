@@ -22,7 +22,7 @@ func (e *Engine) Stop(ctx context.Context, drain bool) error {
 	reply, err := e.master.ask(ctx, "show proc")
 	if err != nil {
 		if dead(err) {
-			return nil
+			return e.stopLeftovers()
 		}
 		return err
 	}
@@ -49,6 +49,24 @@ func (e *Engine) Stop(ctx context.Context, drain bool) error {
 	defer cancel()
 	if !ended(grace, master.pid) {
 		return fmt.Errorf("stop HAProxy: pid %d is still there after %s", master.pid, stopGrace)
+	}
+	return nil
+}
+
+// stopLeftovers ends a HAProxy of ours that lost its socket.
+func (e *Engine) stopLeftovers() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
+	defer cancel()
+	pids := e.leftovers()
+	for _, pid := range pids {
+		if err := signal(pid, syscall.SIGTERM); err != nil {
+			return err
+		}
+	}
+	for _, pid := range pids {
+		if !ended(ctx, pid) {
+			return fmt.Errorf("stop HAProxy: pid %d is still there after %s", pid, stopGrace)
+		}
 	}
 	return nil
 }

@@ -32,6 +32,17 @@ func ended(ctx context.Context, pid int) bool {
 	return false
 }
 
+// gone reports whether a process has ended.
+func gone(pid int) bool {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return errors.Is(err, unix.ESRCH)
+	}
+	defer unix.Close(fd)
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	return err == nil && n > 0
+}
+
 // plainPath needs no quotes, neither in a line nor as an argument of a converter.
 var plainPath = regexp.MustCompile(`^[A-Za-z0-9/_.+@-]+$`)
 
