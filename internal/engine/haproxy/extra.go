@@ -138,9 +138,7 @@ func (e *Engine) Findings() []model.Finding {
 	return findings
 }
 
-var (
-	bindLine = regexp.MustCompile(`^\s*bind\s+(\S+)`)
-)
+var bindLine = regexp.MustCompile(`^\s*bind\s+(\S+)`)
 
 // user is whom the operator chose workers to run as: the name, if it can be told,
 // and whether anything was chosen.
