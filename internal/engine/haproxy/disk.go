@@ -7,8 +7,10 @@ import (
 	"hash/maphash"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,8 +28,10 @@ type disk struct {
 	// sums of the files of the current generation, so that the next one links
 	// what did not change.
 	sums map[string]uint64
-	// shards are what the files of the current generation hold; nil: not known.
+	// shards and maps are what the files of the current generation and the map files
+	// hold; nil: not known.
 	shards *shards
+	maps   mapLines
 	// behind: a write failed since the last generation; the next change writes
 	// everything again.
 	behind bool
@@ -133,7 +137,7 @@ func (d *disk) goodExtras(x extras) extras {
 
 // drop removes a generation that will not be loaded.
 func (d *disk) drop(gen string) {
-	d.sums, d.shards = nil, nil
+	d.sums, d.shards, d.maps = nil, nil, nil
 	if err := os.RemoveAll(d.path(generations + gen)); err != nil {
 		d.log.Warn("remove generation", "engine", "haproxy", "error", err)
 	}
@@ -141,10 +145,9 @@ func (d *disk) drop(gen string) {
 
 // promote makes gen the one that HAProxy loads next, and writes the maps.
 func (d *disk) promote(gen string, want model.State) (previous string, err error) {
-	for name, content := range renderMaps(want) {
-		if err := replace(d.path(mapsDir, name), content); err != nil {
-			return "", err
-		}
+	d.maps = mapsOf(want)
+	if err := d.writeMaps(slices.Sorted(maps.Keys(d.maps))); err != nil {
+		return "", err
 	}
 	previous, err = os.Readlink(d.path(currentLink))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -232,8 +235,17 @@ func (d *disk) tryChange(r renderer, want model.State, p plan.Plan) error {
 	if len(p.Routes) == 0 {
 		return nil
 	}
-	for name, content := range renderMaps(want) {
-		if err := replace(d.path(mapsDir, name), content); err != nil {
+	if d.maps == nil {
+		d.maps = mapsOf(want)
+		return d.writeMaps(slices.Sorted(maps.Keys(d.maps)))
+	}
+	return d.writeMaps(d.maps.change(p.Routes))
+}
+
+// writeMaps writes map files as they should be.
+func (d *disk) writeMaps(files []string) error {
+	for _, f := range files {
+		if err := replace(d.path(mapsDir, f), d.maps.render(f)); err != nil {
 			return err
 		}
 	}
@@ -243,6 +255,7 @@ func (d *disk) tryChange(r renderer, want model.State, p plan.Plan) error {
 // catchUp writes every file of the current generation.
 func (d *disk) catchUp(r renderer, want model.State) error {
 	d.shards = nil
+	d.maps = mapsOf(want)
 	for name, content := range r.generation(want) {
 		if name == globalFile {
 			continue // belongs to the generation
@@ -251,10 +264,8 @@ func (d *disk) catchUp(r renderer, want model.State) error {
 			return err
 		}
 	}
-	for name, content := range renderMaps(want) {
-		if err := replace(d.path(mapsDir, name), content); err != nil {
-			return err
-		}
+	if err := d.writeMaps(slices.Sorted(maps.Keys(d.maps))); err != nil {
+		return err
 	}
 	if err := d.rememberAll(want); err != nil {
 		return err

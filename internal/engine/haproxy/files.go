@@ -37,7 +37,7 @@ func Render(s Settings, state model.State) []File {
 
 // generation is the configuration itself: file name -> content.
 func (r renderer) generation(s model.State) map[string]string {
-	files := make(map[string]string, 2*shardCount+2)
+	files := make(map[string]string, backendShards+listenerShards+2)
 	files[globalFile] = renderGlobal(r.settings, fixedFiles(s))
 	if len(s.Probes) > 0 {
 		files[probesFile] = r.probes(s.Probes)

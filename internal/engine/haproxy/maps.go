@@ -1,10 +1,12 @@
 package haproxy
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/landfall-edge/landfall/internal/model"
+	"github.com/landfall-edge/landfall/internal/plan"
 )
 
 // Routes are found in two maps per HTTP listener, both keyed by host and path in
@@ -50,27 +52,73 @@ func mapFile(listener, kind string) string {
 	return fileName("", listener, "."+kind+".map")
 }
 
-// renderMaps returns the content of every map file of the state's HTTP
-// listeners, by file name. A listener without routes has empty maps.
-func renderMaps(s model.State) map[string]string {
-	lines := map[string][]string{}
+// mapLines are the lines of every map file, sorted: file -> lines.
+type mapLines map[string][]string
+
+// mapsOf are the maps of the state's HTTP listeners. A listener without routes has
+// empty ones.
+func mapsOf(s model.State) mapLines {
+	type key struct{ listener, kind string }
+	files := map[key]string{}
+	lines := mapLines{}
 	for _, l := range s.Listeners {
 		if l.Protocol == model.HTTP {
-			lines[mapFile(l.Name, exactMap)] = nil
-			lines[mapFile(l.Name, prefixMap)] = nil
+			for _, kind := range []string{exactMap, prefixMap} {
+				f := mapFile(l.Name, kind)
+				files[key{l.Name, kind}], lines[f] = f, nil
+			}
 		}
 	}
 	for _, r := range s.Routes {
 		e := entry(r)
-		if _, ok := lines[mapFile(e.listener, e.kind)]; ok {
-			f := mapFile(e.listener, e.kind)
-			lines[f] = append(lines[f], e.key+" "+e.value+"\n")
+		if f, ok := files[key{e.listener, e.kind}]; ok {
+			lines[f] = append(lines[f], e.line())
 		}
 	}
-	files := make(map[string]string, len(lines))
-	for f, l := range lines {
+	for _, l := range lines {
 		slices.Sort(l)
-		files[f] = strings.Join(l, "")
+	}
+	return lines
+}
+
+func (e mapEntry) line() string { return e.key + " " + e.value + "\n" }
+
+// change brings a plan's routes in and returns the files that are others by it.
+func (m mapLines) change(steps []plan.Step[model.Route]) []string {
+	touched := map[string]bool{}
+	for _, s := range steps {
+		for _, r := range []*model.Route{s.Have, s.Want} {
+			if r == nil {
+				continue
+			}
+			e := entry(r)
+			f := mapFile(e.listener, e.kind)
+			lines, ok := m[f]
+			if !ok {
+				continue
+			}
+			i, found := slices.BinarySearch(lines, e.line())
+			switch {
+			case r == s.Want:
+				lines = slices.Insert(lines, i, e.line())
+			case found:
+				lines = slices.Delete(lines, i, i+1)
+			}
+			m[f], touched[f] = lines, true
+		}
+	}
+	return slices.Sorted(maps.Keys(touched))
+}
+
+// render is the content of a map file.
+func (m mapLines) render(file string) string { return strings.Join(m[file], "") }
+
+// renderMaps returns the content of every map file, by file name.
+func renderMaps(s model.State) map[string]string {
+	lines := mapsOf(s)
+	files := make(map[string]string, len(lines))
+	for f := range lines {
+		files[f] = lines.render(f)
 	}
 	return files
 }

@@ -24,7 +24,7 @@ const (
 // recall opens the journal of a generation and returns the state that was applied
 // last. A damaged one, or none, is an empty state.
 func (d *disk) recall(gen string) (model.State, error) {
-	d.shards = nil
+	d.shards, d.maps = nil, nil
 	var s model.State
 	j, err := journal.Open(d.path(generations+gen, journalFile), func(key string, value json.RawMessage) error {
 		switch {

@@ -10,19 +10,25 @@ import (
 	"github.com/landfall-edge/landfall/internal/plan"
 )
 
-// shardCount is into how many files backends, and listeners, are divided by a hash
-// of their names. A file each would be one too many at about 1,700: HAProxy keeps
-// the paths of all its files in one environment variable, HAPROXY_CFGFILES, and the
-// kernel takes no string of more than 128 kB.
-const shardCount = 128
+// Backends and listeners are divided into so many files by a hash of their names. A
+// file each would be one too many at about 1,700: HAProxy keeps the paths of all its
+// files in one environment variable, HAPROXY_CFGFILES, and the kernel takes no
+// string of more than 128 kB. Many, because a change of one backend writes a file.
+const (
+	backendShards  = 512
+	listenerShards = 64
+)
+
+func backendFile(name string) string  { return shardFile(backendPart, name, backendShards) }
+func listenerFile(name string) string { return shardFile(listenerPart, name, listenerShards) }
 
 // shardFile is the file that holds an object, now and ever.
-func shardFile(part, name string) string {
+func shardFile(part, name string, count uint32) string {
 	h := uint32(2166136261) // FNV-1a
 	for i := range len(name) {
 		h = (h ^ uint32(name[i])) * 16777619
 	}
-	return fmt.Sprintf("%s%03d%s", part, h%shardCount, cfgSuffix)
+	return fmt.Sprintf("%s%03d%s", part, h%count, cfgSuffix)
 }
 
 // shard is what one file holds: name -> object.
@@ -37,10 +43,10 @@ type shards struct {
 func newShards(s model.State) *shards {
 	sh := &shards{backends: map[string]shard[model.Backend]{}, listeners: map[string]shard[model.Listener]{}}
 	for _, b := range s.Backends {
-		put(sh.backends, shardFile(backendPart, b.Name), b.Name, b)
+		put(sh.backends, backendFile(b.Name), b.Name, b)
 	}
 	for _, l := range s.Listeners {
-		put(sh.listeners, shardFile(listenerPart, l.Name), l.Name, l)
+		put(sh.listeners, listenerFile(l.Name), l.Name, l)
 	}
 	return sh
 }
@@ -56,22 +62,22 @@ func put[T any](files map[string]shard[T], file, name string, object *T) {
 func (sh *shards) change(p plan.Plan) []string {
 	var touched []string
 	for _, s := range p.Backends {
-		touched = append(touched, changeShard(sh.backends, backendPart, s, func(b *model.Backend) string { return b.Name }))
+		touched = append(touched, changeShard(sh.backends, backendFile, s, func(b *model.Backend) string { return b.Name }))
 	}
 	for _, s := range p.Listeners {
-		touched = append(touched, changeShard(sh.listeners, listenerPart, s, func(l *model.Listener) string { return l.Name }))
+		touched = append(touched, changeShard(sh.listeners, listenerFile, s, func(l *model.Listener) string { return l.Name }))
 	}
 	slices.Sort(touched)
 	return slices.Compact(touched)
 }
 
-func changeShard[T any](files map[string]shard[T], part string, s plan.Step[T], name func(*T) string) string {
+func changeShard[T any](files map[string]shard[T], where func(string) string, s plan.Step[T], name func(*T) string) string {
 	if s.Want != nil {
-		file := shardFile(part, name(s.Want))
+		file := where(name(s.Want))
 		put(files, file, name(s.Want), s.Want)
 		return file
 	}
-	file := shardFile(part, name(s.Have))
+	file := where(name(s.Have))
 	delete(files[file], name(s.Have))
 	return file
 }
