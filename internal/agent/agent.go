@@ -74,6 +74,7 @@ type Agent struct {
 	setAside refusals
 	vips     []model.VIP
 	handed   *desired.Output // what the sources were told last
+	logged   *findingLog
 
 	wake chan struct{} // one slot: wake-ups during a turn make one more turn
 
@@ -87,7 +88,7 @@ func New(c Config) (*Agent, error) {
 	if c.Sources == nil || c.Engine == nil || c.VIPs == nil || c.Log == nil {
 		return nil, errors.New("an agent needs Sources, Engine, VIPs and Log")
 	}
-	a := &Agent{Config: c, setAside: refusals{}, wake: make(chan struct{}, 1), vips: c.VIPs()}
+	a := &Agent{Config: c, setAside: refusals{}, wake: make(chan struct{}, 1), vips: c.VIPs(), logged: newFindingLog(c.Log)}
 	a.monitor, _ = c.Engine.(engine.Monitor)
 	a.finder, _ = c.Engine.(engine.PortFinder)
 	a.view = view{started: time.Now(), vips: a.vips, waiting: []string{"nothing has been applied yet"}}

@@ -77,7 +77,7 @@ func (a *Agent) keep(ctx context.Context, component string, run func() error) {
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		a.Log.Error("a component ended", "component", component, "error", err, "again", pause)
+		a.Log.Error("a component ended", "component", component, "error", err, "again", pause.String())
 		sleep(ctx, pause)
 	}
 }
@@ -117,9 +117,10 @@ func (a *Agent) once(ctx context.Context, due *schedule) {
 	}
 	ended := time.Now()
 	if err != nil {
-		a.Log.Error("a turn failed", "error", err, "again", due.pause())
+		a.Log.Error("a turn failed", "error", err, "again", due.pause().String())
 	}
 	a.publish(err)
+	a.logFindings(ended)
 	due.plan(ended, err != nil, len(a.held) > 0, a.setAside.again())
 	if a.OnTurn != nil {
 		a.OnTurn(ended.Sub(began), err)

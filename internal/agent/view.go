@@ -53,6 +53,15 @@ func (a *Agent) publish(err error) {
 	}
 }
 
+// logFindings tells the log what publish has shown.
+func (a *Agent) logFindings(now time.Time) {
+	var found []model.Finding
+	if a.prev != nil {
+		found = a.prev.Findings
+	}
+	a.logged.tell(now, a.view.engine, found) // only this goroutine writes the view
+}
+
 // record remembers a change that went live and tells who wants to know.
 func (a *Agent) record(p plan.Plan, applied engine.Applied, w wakeUp) {
 	if applied.Way == engine.Nothing {

@@ -87,6 +87,13 @@ type machine struct {
 	health  map[string]model.ProbeHealth
 	changed func()
 	broken  error // what Run returns, once
+	own     []model.Finding
+}
+
+func (m *machine) Findings() []model.Finding {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.own
 }
 
 func (m *machine) Observe(context.Context) (model.State, error) {
@@ -163,6 +170,7 @@ type world struct {
 	*sources
 	*machine
 	agent *agent.Agent
+	log   *slog.Logger // nil: nowhere
 }
 
 var errBroken = errors.New("no such luck")
@@ -178,13 +186,16 @@ func inWorld(t *testing.T, story func(t *testing.T, w *world), before ...func(w 
 		for _, f := range before {
 			f(w)
 		}
+		if w.log == nil {
+			w.log = slog.New(slog.DiscardHandler)
+		}
 		var err error
 		w.agent, err = agent.New(agent.Config{
 			Name: "shore", Sources: w.sources, Engine: w.machine, HTTPPort: 80,
 			VIPs: func() []model.VIP {
 				return []model.VIP{{Name: "main", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.10")}}}
 			},
-			Log: slog.New(slog.DiscardHandler),
+			Log: w.log,
 		})
 		if err != nil {
 			t.Fatal(err)
