@@ -133,6 +133,7 @@ func TestStatus(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	e := newEdge()
 	e.engine = func(context.Context) ([]byte, error) { return []byte("haproxy_up 1\n"), nil }
+	e.snapshot.Engine = []model.Finding{{Origin: model.Origin{Source: "haproxy"}, Reason: "ExtraFileRefused"}}
 	_, tcp := e.serve(t, t.TempDir())
 	code, body := tcp("GET", "/metrics")
 	if code != 200 {
@@ -142,6 +143,7 @@ func TestMetrics(t *testing.T) {
 		`landfall_build_info{version="v0.0.0-test"} 1`, `landfall_turn_duration_seconds_count 2`, `landfall_turn_failures_total 1`,
 		`landfall_changes_total{way="reload"} 1`, `landfall_changes_total{way="start"} 0`,
 		`landfall_reloads_total{cause="listener added"} 1`, `landfall_findings{reason="NoEndpoints",source="home"} 1`,
+		`landfall_findings{reason="ExtraFileRefused",source="haproxy"} 1`,
 		`landfall_source_synced{source="home"} 1`, `landfall_source_stale{source="files"} 1`, `landfall_ready 1`,
 		`landfall_listeners 1`, `landfall_routes 0`, `landfall_backends 1`, `landfall_endpoints 3`, "go_goroutines", "haproxy_up 1",
 	} {

@@ -138,6 +138,14 @@ func (n now) Collect(ch chan<- prometheus.Metric) {
 		gauge("source_synced", one(s.Synced), s.Name)
 		gauge("source_stale", one(s.Stale), s.Name)
 	}
+	type key struct{ source, reason string }
+	findings := map[key]int{}
+	for _, f := range snap.Findings() {
+		findings[key{f.Origin.Source, f.Reason}]++
+	}
+	for k, count := range findings {
+		gauge("findings", count, k.source, k.reason)
+	}
 	if snap.Output == nil {
 		return
 	}
@@ -150,14 +158,6 @@ func (n now) Collect(ch chan<- prometheus.Metric) {
 		endpoints += len(b.Endpoints)
 	}
 	gauge("endpoints", endpoints)
-	type key struct{ source, reason string }
-	findings := map[key]int{}
-	for _, f := range snap.Output.Findings {
-		findings[key{f.Origin.Source, f.Reason}]++
-	}
-	for k, count := range findings {
-		gauge("findings", count, k.source, k.reason)
-	}
 }
 
 func one(b bool) int {

@@ -27,11 +27,10 @@ func Build(now time.Time, snap Snapshot, stats engine.Stats, engineErr error) St
 	if engineErr != nil {
 		s.HAProxy.Error = engineErr.Error()
 	}
-	s.find(snap.Engine)
+	s.find(snap.Findings())
 	if snap.Output == nil {
 		return s
 	}
-	s.find(snap.Output.Findings)
 	state := snap.Output.State
 	for _, l := range state.Listeners {
 		s.Listeners = append(s.Listeners, listener(l, stats))

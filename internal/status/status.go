@@ -5,6 +5,7 @@ package status
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/landfall-edge/landfall/internal/desired"
@@ -27,6 +28,14 @@ type Snapshot struct {
 	Changes []Change
 	// Waiting says why the edge is not ready; empty means it is.
 	Waiting []string
+}
+
+// Findings are all there are: the engine's own, then those about objects.
+func (s Snapshot) Findings() []model.Finding {
+	if s.Output == nil {
+		return s.Engine
+	}
+	return slices.Concat(s.Engine, s.Output.Findings)
 }
 
 // Status is what `landfall status -o json` prints. Names and meanings of its
