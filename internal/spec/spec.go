@@ -20,7 +20,8 @@ type Edge struct {
 	StateDir string `json:"stateDir"`
 	// VIPs in the order of the file, at least one; the first is the default.
 	VIPs []VIP `json:"vips"`
-	// HTTP and HTTPS are where Ingress and HTTP routes are served.
+	// HTTP and HTTPS are where Ingress and HTTP routes are served. HTTPS is kept for
+	// TLS; nothing uses it yet.
 	HTTP  Front `json:"http"`
 	HTTPS Front `json:"https"`
 	// DefaultBackend is "<source>/<name>" of a static service that exists and
@@ -133,8 +134,10 @@ type Check struct {
 type HAProxy struct {
 	Binary string `json:"binary"` // an absolute path, or a name to look up in PATH
 	// Extra are absolute paths of the operator's own configuration files.
-	Extra         []string `json:"extra,omitempty"`
-	SpareBackends int      `json:"spareBackends"`
+	Extra []string `json:"extra,omitempty"`
+	// SpareBackends is how many backends can come before a reload; nothing uses it
+	// yet.
+	SpareBackends int `json:"spareBackends"`
 }
 
 // Admin is where the edge itself can be asked.
