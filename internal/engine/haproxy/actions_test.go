@@ -2,42 +2,26 @@ package haproxy
 
 import (
 	"cmp"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	gocmp "github.com/google/go-cmp/cmp"
-	"github.com/rogpeppe/go-internal/txtar"
+	"golang.org/x/tools/txtar"
 	"sigs.k8s.io/yaml"
 
 	"github.com/landfall-edge/landfall/internal/model"
 	"github.com/landfall-edge/landfall/internal/plan"
+	"github.com/landfall-edge/landfall/internal/testgolden"
 )
 
 // TestActions: in each case the first state is loaded; each further file "N.yaml"
 // is wanted next, and "N.txt" says how: the cause of a reload, or the commands.
 func TestActions(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("testdata/actions/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { actionsCase(t, file) })
-	}
+	testgolden.Run(t, "testdata/actions/*.txtar", actionsCase)
 }
 
-func actionsCase(t *testing.T, file string) {
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(string(raw), "\n"); n > 150 {
-		t.Errorf("%s has %d lines, at most 150 can be reviewed: split it", file, n)
-	}
-	archive := txtar.Parse(raw)
+func actionsCase(t *testing.T, archive *txtar.Archive) *txtar.Archive {
 	settings := Settings{Dir: "/var/lib/landfall/haproxy", RunDir: "/run/landfall", OKPort: 9181}
 	var l loaded
 	var have, want model.State
@@ -57,14 +41,7 @@ func actionsCase(t *testing.T, file string) {
 			l, have = newRenderer(settings, want.Probes).shapes(want, ""), want
 		}
 	}
-	got := txtar.Format(archive)
-	if diff := gocmp.Diff(string(raw), string(got)); diff != "" && !*update {
-		t.Errorf("%s (-want +got, rewrite with -update):\n%s", file, diff)
-	} else if diff != "" {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	return archive
 }
 
 // act says how have becomes want, and takes the consequences.

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/model"
@@ -41,7 +42,7 @@ func manyServices(port uint16, n int) model.State {
 }
 
 // TestManyServices: HAProxy starts and reloads with more services than it could
-// load files.
+// load files, and one that it refuses is found among those of its file.
 func TestManyServices(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
@@ -56,6 +57,19 @@ func TestManyServices(t *testing.T) {
 	e.reopen()
 	if done := e.apply(want); done.Way != engine.Nothing {
 		t.Errorf("a restarted agent did %q: %s", done.Way, done.Cause)
+	}
+
+	bad := *want.Backends[1234]
+	bad.Endpoints = slices.Clone(bad.Endpoints)
+	bad.Endpoints[2].Probe = "home/nowhere"
+	bad.Protocol, bad.Affinity = model.H2C, time.Hour // a reload
+	spoilt := want
+	spoilt.Backends = slices.Clone(want.Backends)
+	spoilt.Backends[1234] = &bad
+	_, err := e.try(spoilt)
+	var refused *engine.RefusedError
+	if !asRefused(err, &refused) || len(refused.Objects) != 1 || refused.Objects[0].Name != bad.Name {
+		t.Errorf("error %v, want %s refused and nothing else", err, bad.Name)
 	}
 }
 

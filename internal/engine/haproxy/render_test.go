@@ -7,10 +7,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rogpeppe/go-internal/txtar"
+	"golang.org/x/tools/txtar"
+	"sigs.k8s.io/yaml"
 
 	"github.com/landfall-edge/landfall/internal/engine/haproxy"
 	"github.com/landfall-edge/landfall/internal/model"
+	"github.com/landfall-edge/landfall/internal/testgolden"
 	"github.com/landfall-edge/landfall/internal/testneed"
 )
 
@@ -34,7 +36,8 @@ var renderSettings = haproxy.Settings{
 // file "refused" it must not accept them, and the file holds its words.
 func TestRender(t *testing.T) {
 	t.Parallel()
-	goldens(t, "render", func(t *testing.T, a *txtar.Archive) {
+	testgolden.Run(t, "testdata/render/*.txtar", func(t *testing.T, a *txtar.Archive) *txtar.Archive {
+		t.Parallel()
 		files := map[string]string{}
 		var paths strings.Builder
 		var state model.State
@@ -69,7 +72,21 @@ func TestRender(t *testing.T) {
 		if refused == "" && expected {
 			t.Error("HAProxy should have refused it")
 		}
+		return a
 	})
+}
+
+func decodeState(t *testing.T, data []byte) model.State {
+	t.Helper()
+	var s model.State
+	if err := yaml.UnmarshalStrict(data, &s); err != nil {
+		t.Fatal(err)
+	}
+	sortState(&s)
+	for _, b := range s.Backends {
+		sortEndpoints(b)
+	}
+	return s
 }
 
 // checkFiles returns what HAProxy says against the files, in folders of their own.
