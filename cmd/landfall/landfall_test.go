@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -38,7 +39,11 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
-			e.Setenv("RUN", t.TempDir())
+			run := t.TempDir()
+			if err := os.Chmod(filepath.Dir(run), 0o755); err != nil { // for the user that HAProxy's workers run as
+				return err
+			}
+			e.Setenv("RUN", run)
 			e.Setenv("TESTPID", fmt.Sprint(os.Getpid()))
 			return nil
 		},

@@ -35,10 +35,21 @@ func options() app.Options {
 	return app.Options{Version: "test", Log: slog.New(slog.DiscardHandler)}
 }
 
+// folder is one of the test's, which the user that HAProxy's workers run as can
+// enter too.
+func folder(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // load reads an edge's file whose state and sockets lie in folders of the test.
 func load(t *testing.T, http uint16, sources string) *spec.Edge {
 	t.Helper()
-	dir := t.TempDir()
+	dir := folder(t)
 	text := fmt.Sprintf("apiVersion: landfall.dev/v1alpha1\nkind: Edge\nname: shore\nstateDir: %s/state\nhttp: {port: %d}\n"+
 		"admin: {socket: %s/admin.sock, listen: \"\"}\nsources:\n%s", dir, http, dir, sources)
 	path := filepath.Join(dir, "edge.yaml")
@@ -65,7 +76,12 @@ func freePort(t *testing.T) uint16 {
 // start runs an edge until the test ends, and then stops its HAProxy too.
 func start(t *testing.T, edge *spec.Edge) *app.App {
 	t.Helper()
-	a, err := app.New(t.Context(), edge, options())
+	return startWith(t, edge, options())
+}
+
+func startWith(t *testing.T, edge *spec.Edge, o app.Options) *app.App {
+	t.Helper()
+	a, err := app.New(t.Context(), edge, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,15 +171,15 @@ spec:
 // The whole path: manifests are written, served, changed, and served as changed.
 func TestManifestsToTraffic(t *testing.T) {
 	needHAProxy(t)
-	folder, port := t.TempDir(), freePort(t)
+	manifests, port := t.TempDir(), freePort(t)
 	write := func(to netip.AddrPort) {
 		t.Helper()
-		if err := os.WriteFile(filepath.Join(folder, "shop.yaml"), []byte(site(to)), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(manifests, "shop.yaml"), []byte(site(to)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	write(says(t, "first"))
-	edge := load(t, port, "  - {name: files, manifests: {path: "+folder+", allowLoopback: true}}\n")
+	edge := load(t, port, "  - {name: files, manifests: {path: "+manifests+", allowLoopback: true}}\n")
 	a := start(t, edge)
 	await(t, port, "shop.test", "first")
 	write(says(t, "second"))

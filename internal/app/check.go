@@ -26,13 +26,6 @@ import (
 // takes two.
 const fewFiles = 8192
 
-// maxSocketPath is how many bytes the path of a socket of HAProxy may have: the
-// kernel takes 107, and HAProxy puts ".<pid>.tmp" behind it for a moment.
-const maxSocketPath = 95
-
-// longestSocket is the longest name that HAProxy's sockets have in their folder.
-const longestSocket = "haproxy-metrics.sock"
-
 // Check looks at the machine, the sources and the objects of an edge that is to
 // run here, or does. It changes nothing. With offline, no API server is asked.
 func Check(ctx context.Context, edge *spec.Edge, offline bool, o Options) ([]status.Check, error) {
@@ -80,6 +73,9 @@ func (c *checker) haproxy(ctx context.Context) {
 	}
 	c.version = s.Features.Version
 	c.ok("haproxy", "version %s", c.version)
+	if err := haproxy.CheckPaths(s); err != nil {
+		c.finding("sockets", "%v", err)
+	}
 	if s.OpenFiles < fewFiles {
 		c.finding("open files", "the limit is %d, enough for about %d connections; raise it with LimitNOFILE=262144 in the systemd unit, "+
 			"or with ulimit -Hn 262144 before landfall edge", s.OpenFiles, s.OpenFiles/2)
@@ -98,11 +94,6 @@ func (c *checker) folders() {
 		} else {
 			c.ok(f.what, "%s", f.path)
 		}
-	}
-	longest := len(filepath.Join(filepath.Dir(c.edge.Admin.Socket), longestSocket))
-	if longest > maxSocketPath {
-		c.finding("sockets", "a socket of HAProxy in %s would have a path of %d bytes, and at most %d are possible; set admin.socket to a shorter one, "+
-			"for example /run/landfall/admin.sock", filepath.Dir(c.edge.Admin.Socket), longest, maxSocketPath)
 	}
 }
 
@@ -160,7 +151,7 @@ func (c *checker) answers(statuses []source.Status) {
 	for _, s := range statuses {
 		switch {
 		case !s.Synced:
-			c.finding("source "+s.Name, "no whole answer within %s: %s", grace, s.Message)
+			c.finding("source "+s.Name, "no whole answer within %s: %v", grace, s.Err)
 		case s.Stale:
 			c.finding("source "+s.Name, "%s", s.Message)
 		default:
@@ -193,8 +184,8 @@ func (c *checker) objects(out *desired.Output) {
 		}
 		c.finding(where, "%s", message)
 	}
-	c.ok("objects", "%d listeners, %d routes, %d backends would be served",
-		len(out.State.Listeners), len(out.State.Routes), len(out.State.Backends))
+	c.ok("objects", "%s, %s, %s would be served", status.Count(len(out.State.Listeners), "listener"),
+		status.Count(len(out.State.Routes), "route"), status.Count(len(out.State.Backends), "backend"))
 }
 
 // ports looks who holds what this edge would open.
@@ -247,6 +238,9 @@ func (c *checker) owners(ctx context.Context, listeners []*model.Listener) (map[
 		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	if err := os.Chmod(dir, 0o755); err != nil { // or the engine refuses it: HAProxy's workers could not enter
+		return nil, err
+	}
 	config := engineConfig(c.edge, slog.New(slog.DiscardHandler))
 	config.Dir, config.RunDir = filepath.Join(dir, "s"), filepath.Join(dir, "r")
 	engine, err := haproxy.New(ctx, config)

@@ -11,9 +11,8 @@ import (
 
 // Conditions that a caller tells apart, besides those of the packages below.
 var (
-	errFile        = errors.New("edge file")
-	errNotRunning  = errors.New("the edge is not running")
-	errCredentials = errors.New("the API server does not accept the credentials")
+	errFile       = errors.New("edge file")
+	errNotRunning = errors.New("the edge is not running")
 )
 
 // Class is the kind of trouble that an error is, for exit codes.
@@ -43,7 +42,7 @@ func Classify(err error) Class {
 		{admin.ErrSocketPath, LongSocket},
 		{haproxy.ErrSocketPath, LongSocket},
 		{kube.ErrKubeconfig, Credentials},
-		{errCredentials, Credentials},
+		{kube.ErrCredentials, Credentials},
 		{errNotRunning, NotRunning},
 		{errNoBind, NoBind},
 		{syscall.EADDRINUSE, PortInUse},

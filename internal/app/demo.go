@@ -86,6 +86,9 @@ func demoDir(dir string) (string, func() error, error) {
 		if err != nil {
 			return "", nil, err
 		}
+		if err := os.MkdirAll(dir, 0o755); err != nil { // HAProxy's workers must get into it
+			return "", nil, fmt.Errorf("make folder of the demo: %w", err)
+		}
 		held, err := lock(filepath.Join(dir, "state")) // nobody's demo is written over
 		if err != nil {
 			return "", nil, err

@@ -18,7 +18,7 @@ import (
 // asked, and all of it ended; nothing is left.
 func TestDemo(t *testing.T) {
 	needHAProxy(t)
-	dir, port := t.TempDir(), freePort(t)
+	dir, port := folder(t), freePort(t)
 	ctx, end := context.WithTimeout(t.Context(), time.Minute)
 	defer end()
 	out, in := io.Pipe()

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/landfall-edge/landfall/internal/atomicfile"
 	"github.com/landfall-edge/landfall/internal/desired"
@@ -17,9 +16,6 @@ import (
 	"github.com/landfall-edge/landfall/internal/source/file"
 	"github.com/landfall-edge/landfall/internal/spec"
 )
-
-// notAccepted is how source/kube tells of credentials that are refused.
-const notAccepted = "does not accept the credentials"
 
 // Rendered is everything that an edge would write.
 type Rendered struct {
@@ -106,19 +102,9 @@ func once(ctx context.Context, edge *spec.Edge, o Options, want func(spec.Source
 func unsynced(statuses []source.Status) error {
 	var errs []error
 	for _, s := range statuses {
-		switch {
-		case s.Synced:
-		case strings.Contains(s.Message, notAccepted):
-			errs = append(errs, &credentialsError{s})
-		default:
-			errs = append(errs, fmt.Errorf("source %s has not answered within %s: %s", s.Name, grace/time.Second*time.Second, s.Message))
+		if !s.Synced {
+			errs = append(errs, fmt.Errorf("source %s has not answered within %s: %w", s.Name, grace, s.Err))
 		}
 	}
 	return errors.Join(errs...)
 }
-
-// credentialsError says in the source's own words what is wrong.
-type credentialsError struct{ status source.Status }
-
-func (e *credentialsError) Error() string { return "source " + e.status.Name + ": " + e.status.Message }
-func (e *credentialsError) Unwrap() error { return errCredentials }

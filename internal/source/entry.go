@@ -88,6 +88,12 @@ func (e *entry) fragment() model.Fragment {
 
 func (e *entry) status() Status {
 	st := Status{Name: e.name, Synced: e.synced, Stale: e.problem != nil && e.have, Since: e.since}
+	switch {
+	case e.ended != nil:
+		st.Err = &trouble{e.ended}
+	case e.problem != nil:
+		st.Err = &trouble{e.problem}
+	}
 	var messages []string
 	for _, f := range e.findings() {
 		messages = append(messages, f.Message)
@@ -108,12 +114,14 @@ func (e *entry) findings() []model.Finding {
 	switch {
 	case e.problem == nil:
 	case e.synced:
-		add("SourceStale", "its last good answer", "it gives no fresh answer: %s; its last one stays in place and it is asked again by itself", brief(e.problem))
+		add("SourceStale", "its last good answer", "its last good answer stays in place, and it is asked again by itself: %s", brief(e.problem))
 	case e.have:
 		add("SourceNotSynced", "its state from disk", "it has not answered since the start: %s; served is what it asked for on %s, until it answers",
 			brief(e.problem), e.loadedAt.UTC().Format(time.RFC3339))
-	default:
+	case e.loaded:
 		add("SourceNotSynced", "", "it has not answered since the start: %s; nothing of it is served until it answers, as no earlier state of it is on disk", brief(e.problem))
+	default:
+		add("SourceNotSynced", "", "it has not answered yet: %s; nothing of it is served until it answers", brief(e.problem))
 	}
 	if e.loadError != nil && !e.synced {
 		add("KeptStateDamaged", "", "its state on disk is not whole: %s; the file is written anew once the source answers", brief(e.loadError))
@@ -132,19 +140,25 @@ func (e *entry) findings() []model.Finding {
 const mostOfError = 500
 
 // brief is an error on one line of bounded length, as parts of it may come from
-// elsewhere.
+// elsewhere, and without what whoever tells it says already.
 func brief(err error) string {
 	text := strings.Map(func(c rune) rune {
 		if unicode.IsControl(c) {
 			return ' '
 		}
 		return c
-	}, err.Error())
+	}, strings.TrimPrefix(err.Error(), ErrNotSynced.Error()+": "))
 	if len(text) > mostOfError {
 		text = strings.ToValidUTF8(text[:mostOfError], "") + "..."
 	}
 	return text
 }
+
+// trouble is an error of a source as it is told.
+type trouble struct{ err error }
+
+func (t *trouble) Error() string { return brief(t.err) }
+func (t *trouble) Unwrap() error { return t.err }
 
 // same reports whether two fragments are made of the same objects.
 func same(a, b model.Fragment) bool {

@@ -55,6 +55,8 @@ type Status struct {
 	Message string `json:"message,omitempty"`
 	// Since is when it began to be as it is.
 	Since time.Time `json:"since"`
+	// Err is why it gives no fresh answer, in brief; nil means that it does.
+	Err error `json:"-"`
 }
 
 // NewSet returns a Set that reads its sources at once, and keeps them fresh

@@ -3,6 +3,7 @@ package source_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/landfall-edge/landfall/internal/model"
 	"github.com/landfall-edge/landfall/internal/source"
@@ -206,7 +208,8 @@ func TestFailureKeepsTheLastAnswer(t *testing.T) {
 		wantServed(t, set, "a: one two")
 
 		time.Sleep(time.Minute)
-		a.answer(model.Fragment{}, errors.New("connection refused\nlistener line 2"))
+		errRefused := errors.New("connection refused\nlistener line 2")
+		a.answer(model.Fragment{}, errRefused)
 		wantServed(t, set, "a: one two !SourceStale")
 		first, second := set.Read(t.Context())[0], set.Read(t.Context())[0]
 		if &first.Findings[0] != &second.Findings[0] || &first.Backends[0] != &second.Backends[0] {
@@ -214,9 +217,10 @@ func TestFailureKeepsTheLastAnswer(t *testing.T) {
 		}
 		want := source.Status{
 			Name: "a", Synced: true, Stale: true, Since: start.Add(time.Minute),
-			Message: "it gives no fresh answer: connection refused listener line 2; its last one stays in place and it is asked again by itself",
+			Message: "its last good answer stays in place, and it is asked again by itself: connection refused listener line 2",
+			Err:     errRefused,
 		}
-		if diff := cmp.Diff([]source.Status{want}, set.Status()); diff != "" {
+		if diff := cmp.Diff([]source.Status{want}, set.Status(), cmpopts.EquateErrors()); diff != "" {
 			t.Error(diff)
 		}
 
@@ -230,6 +234,28 @@ func TestFailureKeepsTheLastAnswer(t *testing.T) {
 			t.Error(diff)
 		}
 	})
+}
+
+// TestNotAnsweredYet says each thing once, and only what is known: whether there is
+// an earlier state on disk is not, without a folder.
+func TestNotAnsweredYet(t *testing.T) {
+	why := fmt.Errorf("%w: waiting for nodes", source.ErrNotSynced)
+	for dir, want := range map[string]string{
+		"":          "it has not answered yet: waiting for nodes; nothing of it is served until it answers",
+		t.TempDir(): "it has not answered since the start: waiting for nodes; nothing of it is served until it answers, as no earlier state of it is on disk",
+	} {
+		a := newScripted("a")
+		set := newSet(t, dir, a)
+		a.answer(model.Fragment{}, why)
+		set.Read(t.Context())
+		st := set.Status()[0]
+		if st.Message != want {
+			t.Errorf("got  %s\nwant %s", st.Message, want)
+		}
+		if !errors.Is(st.Err, source.ErrNotSynced) || st.Err.Error() != "waiting for nodes" {
+			t.Errorf("got the error %v", st.Err)
+		}
+	}
 }
 
 // TestEndedSource stops none of the others.

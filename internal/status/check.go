@@ -40,7 +40,7 @@ func CheckTable(checks []Check, f Format) string {
 	}
 	summary := cell{"nothing is wrong", green}
 	if findings > 0 {
-		summary = cell{count(findings, "finding"), yellow}
+		summary = cell{Count(findings, "finding"), yellow}
 	}
 	p.line()
 	p.line(summary)

@@ -196,8 +196,8 @@ func millis(ms float64) string {
 	return fmt.Sprintf("%.0f ms", ms)
 }
 
-// count is a number with its noun: "1 route", "2 routes".
-func count(n int, noun string) string {
+// Count is a number with its noun: "1 route", "2 routes".
+func Count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}

@@ -95,9 +95,9 @@ func (p *page) headline(s Status, up map[string]tally) {
 	if all.unknown {
 		known = "?"
 	}
-	p.wrap(2, cell{fmt.Sprintf("%s, %s, %s, %s of %s up, %s", count(len(s.Listeners), "listener"),
-		count(len(s.Routes), "route"), count(len(s.Backends), "backend"), known,
-		count(all.total, "endpoint"), count(len(s.Findings), "finding")), plain})
+	p.wrap(2, cell{fmt.Sprintf("%s, %s, %s, %s of %s up, %s", Count(len(s.Listeners), "listener"),
+		Count(len(s.Routes), "route"), Count(len(s.Backends), "backend"), known,
+		Count(all.total, "endpoint"), Count(len(s.Findings), "finding")), plain})
 	p.engine(s.HAProxy)
 }
 
@@ -109,7 +109,7 @@ func (p *page) engine(h HAProxy) {
 	if h.Version == "" {
 		return
 	}
-	text := fmt.Sprintf("HAProxy %s, %s", h.Version, count(h.Reloads, "reload"))
+	text := fmt.Sprintf("HAProxy %s, %s", h.Version, Count(h.Reloads, "reload"))
 	old, open, finishing := 0, 0, 0
 	for _, w := range h.Workers {
 		if w.Old {
@@ -119,14 +119,14 @@ func (p *page) engine(h HAProxy) {
 			open += w.Connections
 		}
 	}
-	text += ", " + count(open, "connection")
+	text += ", " + Count(open, "connection")
 	if len(h.Workers) == old {
 		text = "HAProxy " + h.Version + " is not running"
 	}
 	if old > 0 {
-		text += fmt.Sprintf("; %s left to finish", count(old, "old worker"))
+		text += fmt.Sprintf("; %s left to finish", Count(old, "old worker"))
 		if finishing > 0 {
-			text += " " + count(finishing, "connection")
+			text += " " + Count(finishing, "connection")
 		}
 	}
 	p.wrap(2, cell{text, plain})
@@ -177,7 +177,7 @@ func (p *page) listeners(s Status, up map[string]tally) {
 	}
 	var rows [][]cell
 	for _, l := range s.Listeners {
-		what := cell{count(routes[l.Name], "route"), plain}
+		what := cell{Count(routes[l.Name], "route"), plain}
 		var health cell
 		if l.Protocol == model.TCP {
 			what.text = l.Object

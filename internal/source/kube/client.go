@@ -30,6 +30,10 @@ import (
 // server: what the kubeconfig says, or that there is none and no pod either.
 var ErrKubeconfig = errors.New("kubeconfig")
 
+// ErrCredentials is wrapped by errors of Read while the API server refuses whoever
+// the kubeconfig says that asks.
+var ErrCredentials = errors.New("the API server does not accept the credentials")
+
 // kubeconfigError is an error of a file, in words of its own.
 type kubeconfigError struct {
 	what  string

@@ -33,7 +33,7 @@ type kindHealth struct {
 	resource string
 	synced   bool
 	since    time.Time // of the first failure in a row; zero while it answers
-	why      string
+	why      error
 }
 
 func newHealth(kinds []kind, where string, cfg *Config) *health {
@@ -73,7 +73,7 @@ func (h *health) failed(i int, verb string, c *clients, err error) {
 func (h *health) answered(i int) {
 	h.mu.Lock()
 	was := h.kinds[i].since
-	h.kinds[i].since, h.kinds[i].why = time.Time{}, ""
+	h.kinds[i].since, h.kinds[i].why = time.Time{}, nil
 	h.mu.Unlock()
 	if !was.IsZero() {
 		h.wake()
@@ -95,7 +95,7 @@ func (h *health) synced(i int) bool {
 }
 
 // waiting says what a source that has not synced waits for.
-func (h *health) waiting() string {
+func (h *health) waiting() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if k := h.worst(); k != nil {
@@ -107,7 +107,7 @@ func (h *health) waiting() string {
 			missing = append(missing, h.kinds[i].resource)
 		}
 	}
-	return "waiting for " + strings.Join(missing, ", ")
+	return errors.New("waiting for " + strings.Join(missing, ", "))
 }
 
 // stale is the longest failure that has lasted too long, or nil.
@@ -118,7 +118,7 @@ func (h *health) stale() error {
 	if k == nil || h.now().Sub(k.since) < h.staleAfter {
 		return nil
 	}
-	return fmt.Errorf("stale since %s, what was known then stays: %s", k.since.UTC().Format(time.RFC3339), k.why)
+	return fmt.Errorf("out of date since %s: %w", k.since.UTC().Format(time.RFC3339), k.why)
 }
 
 // worst is the kind that has failed for longest, or nil. The caller holds mu.
@@ -186,7 +186,7 @@ var userInMessage = regexp.MustCompile(`User "([^"]*)"`)
 const anonymous = "system:anonymous"
 
 // explain says what is in the way of a request, and what to do about it.
-func explain(verb, resource, where, host string, err error) string {
+func explain(verb, resource, where, host string, err error) error {
 	asked := verb + " " + resource + ": "
 	user := ""
 	if m := userInMessage.FindStringSubmatch(err.Error()); m != nil {
@@ -197,18 +197,18 @@ func explain(verb, resource, where, host string, err error) string {
 	var outdated x509.CertificateInvalidError
 	switch {
 	case apierrors.IsUnauthorized(err), apierrors.IsForbidden(err) && user == anonymous:
-		return asked + "the API server does not accept the credentials in " + where +
-			" (a token or certificate that has expired?); put new ones there, they are read again without a restart"
+		return fmt.Errorf("%s%w in %s (a token or certificate that has expired?); put new ones there, they are read again without a restart",
+			asked, ErrCredentials, where)
 	case apierrors.IsForbidden(err):
-		return asked + forbidden(verb, resource, user, err)
+		return errors.New(asked + forbidden(verb, resource, user, err))
 	case errors.As(err, &unknown), errors.As(err, &outdated), errors.As(err, &name):
-		return asked + "the certificate of the API server at " + host + " is not trusted; " +
-			"see certificate-authority and server in " + where + ": " + bare(err)
+		return errors.New(asked + "the certificate of the API server at " + host + " is not trusted; " +
+			"see certificate-authority and server in " + where + ": " + bare(err))
 	}
 	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
-		return asked + bare(err)
+		return errors.New(asked + bare(err))
 	}
-	return asked + "no answer from the API server at " + host + " (is it up, and does a firewall let the edge through?): " + bare(err)
+	return errors.New(asked + "no answer from the API server at " + host + " (is it up, and does a firewall let the edge through?): " + bare(err))
 }
 
 func forbidden(verb, resource, user string, err error) string {

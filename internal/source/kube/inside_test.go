@@ -184,7 +184,7 @@ func TestStale(t *testing.T) {
 	}
 	now = now.Add(6 * time.Second)
 	s.health.failed(1, "watch", s.clients.Load(), refused)
-	want := "stale since 2026-01-02T03:04:05Z, what was known then stays: list ingressclasses.networking.k8s.io: " +
+	want := "out of date since 2026-01-02T03:04:05Z: list ingressclasses.networking.k8s.io: " +
 		"no answer from the API server at https://127.0.0.1:1 (is it up, and does a firewall let the edge through?): connect: connection refused"
 	if got := read(); got != want {
 		t.Errorf("after a while: got  %s\nwant %s", got, want)

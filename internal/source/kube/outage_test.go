@@ -28,7 +28,7 @@ func TestOutage(t *testing.T) {
 	before := r.synced(t)
 
 	c.Stop()
-	during, _ := r.failing(t, "stale since 20", "no answer from the API server at https://127.0.0.1")
+	during, _ := r.failing(t, "out of date since 20", "no answer from the API server at https://127.0.0.1")
 	if got, want := translatetest.Format(during), translatetest.Format(before); got != want {
 		t.Errorf("while the API server is away:\n%s\nwant:\n%s", got, want)
 	}
@@ -195,8 +195,8 @@ func testToken(t *testing.T, c *cluster) {
 	writeKubeconfig(t, path, c.Config(), "expired")
 	r := run(t, kube.Config{Kubeconfig: path, Options: options()})
 	_, err := r.failing(t, "does not accept the credentials in "+path, "without a restart")
-	if !errors.Is(err, source.ErrNotSynced) {
-		t.Errorf("got %v, want ErrNotSynced", err)
+	if !errors.Is(err, source.ErrNotSynced) || !errors.Is(err, kube.ErrCredentials) {
+		t.Errorf("got %v, want ErrNotSynced and ErrCredentials", err)
 	}
 	good, err := os.ReadFile(c.edgeKubeconfig(t))
 	must(t, err)

@@ -141,7 +141,7 @@ func (s *Source) Read(context.Context) (model.Fragment, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.ready {
-		return model.Fragment{}, fmt.Errorf("%w: %s", source.ErrNotSynced, s.health.waiting())
+		return model.Fragment{}, fmt.Errorf("%w: %w", source.ErrNotSynced, s.health.waiting())
 	}
 	return s.fragment(), s.health.stale()
 }

@@ -308,7 +308,7 @@ func (r *reporter) refused(ctx context.Context, at ref, verb, resource string, e
 		return verdict{backoff: true}
 	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
 		c := r.source.clients.Load()
-		why := explain(verb, resource, r.source.health.where, c.host, err)
+		why := explain(verb, resource, r.source.health.where, c.host, err).Error()
 		r.pause(resource, forbiddenPause)
 		r.source.reconnect(c)
 		if r.setMissing(resource, &model.Finding{
