@@ -31,8 +31,8 @@ func translators() []string {
 // testSupport is imported by tests only.
 func testSupport() []string {
 	return []string{
-		"internal/archtest", "internal/testgolden", "internal/testkube", "internal/testneed", "internal/testnet", "internal/engine/enginetest",
-		"internal/source/sourcetest", "internal/source/kube/translate/translatetest",
+		"internal/archtest", "internal/testgolden", "internal/testkube", "internal/testneed", "internal/testnet", "internal/testwait",
+		"internal/engine/enginetest", "internal/source/sourcetest", "internal/source/kube/translate/translatetest",
 	}
 }
 
@@ -58,8 +58,8 @@ func rules() []rule {
 		}
 	}
 	each([]string{"internal/archtest"}, nil, "it reads the tree and is part of nothing")
-	each([]string{"internal/testgolden", "internal/testkube", "internal/testneed", "internal/testnet"}, []string{"internal/testneed"}, "what helps tests knows nothing of what is tested")
-	each([]string{"internal/engine/enginetest"}, []string{"internal/engine", "internal/model", "internal/plan"}, "the suite knows the contract, no engine")
+	each([]string{"internal/testgolden", "internal/testkube", "internal/testneed", "internal/testnet", "internal/testwait"}, []string{"internal/testneed"}, "what helps tests knows nothing of what is tested")
+	each([]string{"internal/engine/enginetest"}, []string{"internal/engine", "internal/model", "internal/plan", "internal/testnet"}, "the suite knows the contract, no engine")
 	each([]string{"internal/source/kube/translate/translatetest"}, join([]string{"internal/model", "internal/source"}, translators()), "it helps to test the translators")
 
 	each([]string{"internal/model"}, nil, "its words belong to no source and no engine")

@@ -1,6 +1,6 @@
-// Package testnet gives a test a network of its own: addresses that are not
-// loopback, ports that nobody else has, and no way out. It is imported by tests
-// only.
+// Package testnet gives a test what it needs of a network: ports that nobody else
+// has, servers, and a network of its own with addresses that are not loopback and
+// no way out. It is imported by tests only.
 package testnet
 
 import (
