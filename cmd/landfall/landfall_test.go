@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +15,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-edge/landfall/internal/testneed"
+	"github.com/landfall-edge/landfall/internal/testnet"
+	"github.com/landfall-edge/landfall/internal/testwait"
 )
 
 func TestMain(m *testing.M) {
@@ -30,7 +31,7 @@ func TestMain(m *testing.M) {
 //	await URL TEXT [HOST]
 //	                asks until an answer contains TEXT
 //
-// $RUN is a folder with a path short enough for sockets. The conditions are [root]
+// $RUN is a folder for sockets. The conditions are [root]
 // and [haproxy].
 func TestScripts(t *testing.T) {
 	t.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin") // where Debian puts HAProxy
@@ -39,11 +40,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
-			run := t.TempDir()
-			if err := os.Chmod(filepath.Dir(run), 0o755); err != nil { // for the user that HAProxy's workers run as
-				return err
-			}
-			e.Setenv("RUN", run)
+			e.Setenv("RUN", testnet.Folder(t))
 			e.Setenv("TESTPID", fmt.Sprint(os.Getpid()))
 			return nil
 		},
@@ -64,12 +61,9 @@ func TestScripts(t *testing.T) {
 }
 
 func port(ts *testscript.TestScript, _ bool, args []string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := testnet.FindPort()
 	ts.Check(err)
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	ts.Check(err)
-	ts.Check(l.Close())
-	ts.Setenv(args[0], port)
+	ts.Setenv(args[0], fmt.Sprint(port))
 }
 
 func hold(ts *testscript.TestScript, _ bool, args []string) {
@@ -89,12 +83,12 @@ func serve(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(func() { _ = s.Close() })
 }
 
-// await asks a URL, or "unix:SOCKET/PATH", until the answer contains a text.
+// await asks a URL, of a host, until the answer contains a text.
 func await(ts *testscript.TestScript, _ bool, args []string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), testwait.Patience)
 	defer cancel()
 	for {
-		body, err := get(ctx, args[0], args[2:]...)
+		_, body, err := testnet.Get(ctx, args[0], strings.Join(args[2:], ""))
 		if err == nil && strings.Contains(body, args[1]) {
 			return
 		}
@@ -104,23 +98,6 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-}
-
-func get(ctx context.Context, url string, host ...string) (string, error) {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return "", err
-	}
-	req.Host = strings.Join(host, "")
-	resp, err := client.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body := make([]byte, 64<<10)
-	n, _ := resp.Body.Read(body)
-	return string(body[:n]), nil
 }
 
 // TestHelp: every command says how it is used, with an example, and how it ends.

@@ -4,24 +4,21 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
-	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/landfall-edge/landfall/internal/app"
 	"github.com/landfall-edge/landfall/internal/spec"
 	"github.com/landfall-edge/landfall/internal/status"
 	"github.com/landfall-edge/landfall/internal/testkube"
 	"github.com/landfall-edge/landfall/internal/testneed"
+	"github.com/landfall-edge/landfall/internal/testnet"
+	"github.com/landfall-edge/landfall/internal/testwait"
 )
 
 // needHAProxy also looks where Debian puts it, which is not on everybody's PATH.
@@ -35,21 +32,10 @@ func options() app.Options {
 	return app.Options{Version: "test", Log: slog.New(slog.DiscardHandler)}
 }
 
-// folder is one of the test's, which the user that HAProxy's workers run as can
-// enter too.
-func folder(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
 // load reads an edge's file whose state and sockets lie in folders of the test.
 func load(t *testing.T, http uint16, sources string) *spec.Edge {
 	t.Helper()
-	dir := folder(t)
+	dir := testnet.Folder(t)
 	text := fmt.Sprintf("apiVersion: landfall.dev/v1alpha1\nkind: Edge\nname: shore\nstateDir: %s/state\nhttp: {port: %d}\n"+
 		"admin: {socket: %s/admin.sock, listen: \"\"}\nsources:\n%s", dir, http, dir, sources)
 	path := filepath.Join(dir, "edge.yaml")
@@ -61,16 +47,6 @@ func load(t *testing.T, http uint16, sources string) *spec.Edge {
 		t.Fatal(err)
 	}
 	return edge
-}
-
-func freePort(t *testing.T) uint16 {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return netip.MustParseAddrPort(l.Addr().String()).Port()
 }
 
 // start runs an edge until the test ends, and then stops its HAProxy too.
@@ -104,37 +80,16 @@ func startWith(t *testing.T, edge *spec.Edge, o app.Options) *app.App {
 // await asks a host of the edge until it answers with a text.
 func await(t *testing.T, port uint16, host, text string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/", port), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Host = host
-		resp, err := http.DefaultClient.Do(req)
-		answer := ""
-		if err == nil {
-			body, _ := io.ReadAll(resp.Body)
-			_ = resp.Body.Close()
-			answer = string(body)
-		}
-		if strings.Contains(answer, text) {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("%s answers %q, %v; want %q", host, answer, err, text)
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
+	testwait.UntilSeen(t, host+" answers "+text, func() (bool, string) {
+		_, body, err := testnet.Get(t.Context(), fmt.Sprintf("http://127.0.0.1:%d/", port), host)
+		return strings.Contains(body, text), fmt.Sprintf("%q, %v", body, err)
+	})
 }
 
 // says is a backend that answers every request with a text.
 func says(t *testing.T, text string) netip.AddrPort {
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) }))
-	t.Cleanup(s.Close)
-	return netip.MustParseAddrPort(s.Listener.Addr().String())
+	t.Helper()
+	return testnet.Serve(t, "127.0.0.1:0", testnet.Text(text)).Address
 }
 
 // site is a Service with one endpoint, and an Ingress on shop.test before it.
@@ -171,7 +126,7 @@ spec:
 // The whole path: manifests are written, served, changed, and served as changed.
 func TestManifestsToTraffic(t *testing.T) {
 	needHAProxy(t)
-	manifests, port := t.TempDir(), freePort(t)
+	manifests, port := t.TempDir(), testnet.FreePort(t)
 	write := func(to netip.AddrPort) {
 		t.Helper()
 		if err := os.WriteFile(filepath.Join(manifests, "shop.yaml"), []byte(site(to)), 0o600); err != nil {
@@ -205,7 +160,7 @@ users: [{name: edge, user: {token: expired}}]
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	edge := load(t, freePort(t), "  - {name: home, kubernetes: {kubeconfig: "+path+"}}\n")
+	edge := load(t, testnet.FreePort(t), "  - {name: home, kubernetes: {kubeconfig: "+path+"}}\n")
 	_, err := app.Render(t.Context(), edge, options())
 	if app.Classify(err) != app.Credentials || !strings.Contains(err.Error(), "does not accept the credentials") {
 		t.Errorf("render: %v", err)

@@ -12,13 +12,14 @@ import (
 	"time"
 
 	"github.com/landfall-edge/landfall/internal/app"
+	"github.com/landfall-edge/landfall/internal/testnet"
 )
 
 // The demo is started, one endpoint is added, a mistake made and mended, the edge
 // asked, and all of it ended; nothing is left.
 func TestDemo(t *testing.T) {
 	needHAProxy(t)
-	dir, port := folder(t), freePort(t)
+	dir, port := testnet.Folder(t), testnet.FreePort(t)
 	ctx, end := context.WithTimeout(t.Context(), time.Minute)
 	defer end()
 	out, in := io.Pipe()

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/landfall-edge/landfall/internal/app"
+	"github.com/landfall-edge/landfall/internal/testnet"
 )
 
 // No line of the log, the engine's included, has a key twice: what reads JSON
@@ -25,7 +26,7 @@ func TestLogKeys(t *testing.T) {
 	if err := os.WriteFile(own, []byte("frontend broken\n  bind nonsense\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	port := freePort(t)
+	port := testnet.FreePort(t)
 	edge := load(t, port, "  - {name: own, services: [{name: shop, hosts: [shop.test], endpoints: [\""+says(t, "here").String()+"\"]}]}\n")
 	edge.HAProxy.Extra = []string{own}
 	startWith(t, edge, app.Options{Version: "test", Log: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})

@@ -3,9 +3,7 @@ package demo_test
 import (
 	"bufio"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -18,6 +16,7 @@ import (
 	"github.com/landfall-edge/landfall/internal/demo"
 	"github.com/landfall-edge/landfall/internal/source/kube/translate"
 	"github.com/landfall-edge/landfall/internal/source/manifests/parse"
+	"github.com/landfall-edge/landfall/internal/testnet"
 )
 
 func listen(t *testing.T) *demo.Backends {
@@ -154,7 +153,6 @@ func sorted(lines string) string {
 // TestBackends asks every server once.
 func TestBackends(t *testing.T) {
 	b := listen(t)
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	s := b.Services()
 	for name, e := range map[string]demo.Endpoints{"shop": s.Shop, "api": s.API, "sticky": s.Sticky, "hello": s.Hello} {
 		addresses := e.Addresses
@@ -163,17 +161,11 @@ func TestBackends(t *testing.T) {
 		}
 		for i, a := range addresses {
 			at := netip.AddrPortFrom(a, e.Port).String()
-			resp, err := client.Get("http://" + at + "/some/path?q=1")
-			if err != nil {
-				t.Error(err)
-				continue
-			}
-			body, err := io.ReadAll(resp.Body)
-			resp.Body.Close()
-			if err != nil || !strings.Contains(string(body), fmt.Sprintf("%s-%d on %s\n", name, i+1, at)) {
+			_, body, err := testnet.Get(t.Context(), "http://"+at+"/some/path?q=1", "")
+			if err != nil || !strings.Contains(body, fmt.Sprintf("%s-%d on %s\n", name, i+1, at)) {
 				t.Errorf("%s answered %q %v", at, body, err)
 			}
-			if name != "hello" && !strings.Contains(string(body), "GET /some/path?q=1\nHost: "+at+"\n") {
+			if name != "hello" && !strings.Contains(body, "GET /some/path?q=1\nHost: "+at+"\n") {
 				t.Errorf("%s does not tell what it was asked: %q", at, body)
 			}
 		}

@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/landfall-edge/landfall/internal/testkube"
+	"github.com/landfall-edge/landfall/internal/testwait"
 )
 
 const service = `
@@ -159,7 +160,7 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: readers}]
 `)
 	reader := client(t, fromFile(t, server.UserKubeconfig(t, "somebody", "readers")))
 	// The apiserver reads its own RBAC objects through a watch.
-	await(t, "the group's right", func() bool {
+	testwait.Until(t, "the group's right", func() bool {
 		_, err := services(t.Context(), reader)
 		return err == nil
 	})
@@ -206,20 +207,6 @@ func awaitEnd(t *testing.T, watcher watch.Interface) {
 			}
 		case <-timeout:
 			t.Fatal("the watch goes on without an apiserver")
-		}
-	}
-}
-
-func await(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	timeout := time.After(10 * time.Second)
-	for !done() {
-		select {
-		case <-tick.C:
-		case <-timeout:
-			t.Fatalf("waited in vain for %s", what)
 		}
 	}
 }

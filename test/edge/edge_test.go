@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -16,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -28,13 +26,10 @@ import (
 	"github.com/landfall-edge/landfall/internal/testkube"
 	"github.com/landfall-edge/landfall/internal/testneed"
 	"github.com/landfall-edge/landfall/internal/testnet"
+	"github.com/landfall-edge/landfall/internal/testwait"
 )
 
 const account = "system:serviceaccount:landfall-system:landfall-edge"
-
-// patience is how long a test waits for what should take milliseconds; no test
-// measures time.
-const patience = 30 * time.Second
 
 // cluster is an API server with what we ship applied to it.
 type cluster struct {
@@ -90,74 +85,33 @@ func startEdge(t *testing.T, file string) *app.App {
 	return a
 }
 
-// folders are a state folder and a socket folder, the latter with a short name.
-func folders(t *testing.T) (state, sockets string) {
-	t.Helper()
-	sockets, err := os.MkdirTemp("", "lf") //nolint:usetesting // t.TempDir is too long for a socket
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(sockets) })
-	return t.TempDir(), sockets
-}
-
 // serve answers every request at an address with a text.
-func serve(t *testing.T, address, text string) *http.Server {
+func serve(t *testing.T, address, text string) *testnet.Server {
 	t.Helper()
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, text) })}
-	go s.Serve(l)
-	t.Cleanup(func() { s.Close() })
-	return s
+	return testnet.Serve(t, address, testnet.Text(text))
 }
 
-// get asks once, over a connection of its own.
-func get(url, host string) (code int, body string) {
-	req, err := http.NewRequest(http.MethodGet, url, nil)
+// get asks once; what went wrong is the body, for it is told.
+func get(t *testing.T, url, host string) (code int, body string) {
+	t.Helper()
+	code, body, err := testnet.Get(t.Context(), url, host)
 	if err != nil {
 		return 0, err.Error()
 	}
-	req.Host = host
-	web := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := web.Do(req)
-	if err != nil {
-		return 0, err.Error()
-	}
-	defer resp.Body.Close()
-	text, _ := io.ReadAll(resp.Body)
-	return resp.StatusCode, string(text)
-}
-
-// eventually polls for what has no event of its own: an answer from outside.
-func eventually(t *testing.T, what string, ok func() (bool, string)) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		good, got := ok()
-		if good {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %s; last seen: %s", what, patience, got)
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
+	return code, body
 }
 
 func answers(t *testing.T, url, host, want string) {
 	t.Helper()
-	eventually(t, host+" at "+url+" answers "+want, func() (bool, string) {
-		code, body := get(url, host)
+	testwait.UntilSeen(t, host+" at "+url+" answers "+want, func() (bool, string) {
+		code, body := get(t, url, host)
 		return code == http.StatusOK && body == want, fmt.Sprint(code, " ", body)
 	})
 }
 
 func refuses(t *testing.T, address string) {
 	t.Helper()
-	eventually(t, address+" is closed", func() (bool, string) {
+	testwait.UntilSeen(t, address+" is closed", func() (bool, string) {
 		c, err := net.Dial("tcp", address)
 		if err == nil {
 			c.Close()
@@ -211,7 +165,7 @@ func TestFromTheAPIToASocket(t *testing.T) {
 		return
 	}
 	c := newCluster(t)
-	state, sockets := folders(t)
+	state, sockets := t.TempDir(), testnet.Folder(t)
 	serve(t, "198.51.100.1:8080", "one")
 	serve(t, "198.51.100.2:8080", "two")
 	a := startEdge(t, fmt.Sprintf(`
@@ -229,7 +183,7 @@ admin: {socket: %s/admin.sock, listen: ""}
 	answers(t, "http://192.0.2.10:9000/", "any", "two")
 
 	t.Run("the Service is told its address", func(t *testing.T) {
-		eventually(t, "status", func() (bool, string) {
+		testwait.UntilSeen(t, "status", func() (bool, string) {
 			s, err := c.clients.CoreV1().Services("web").Get(t.Context(), "raw", metav1.GetOptions{})
 			if err != nil {
 				return false, err.Error()
@@ -251,11 +205,11 @@ admin: {socket: %s/admin.sock, listen: ""}
 	})
 	t.Run("two objects, one port", func(t *testing.T) {
 		c.Apply(t, strings.ReplaceAll(shop[strings.LastIndex(shop, "---"):], "name: raw", "name: rival"))
-		eventually(t, "Event", func() (bool, string) { return hasEvent(t, c, "rival", "PortConflict") })
+		testwait.UntilSeen(t, "Event", func() (bool, string) { return hasEvent(t, c, "rival", "PortConflict") })
 		if err := c.clients.CoreV1().Services("web").Delete(t.Context(), "raw", metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "rival takes over", func() (bool, string) {
+		testwait.UntilSeen(t, "rival takes over", func() (bool, string) {
 			s, err := c.clients.CoreV1().Services("web").Get(t.Context(), "rival", metav1.GetOptions{})
 			return err == nil && len(s.Status.LoadBalancer.Ingress) == 1 && s.Status.LoadBalancer.Ingress[0].Ports == nil ||
 				err == nil && len(s.Status.LoadBalancer.Ingress) == 1 && s.Status.LoadBalancer.Ingress[0].Ports[0].Error == nil, fmt.Sprint(s.Status, err)
@@ -263,11 +217,11 @@ admin: {socket: %s/admin.sock, listen: ""}
 	})
 	t.Run("the API goes away, what is served stays", func(t *testing.T) {
 		c.Stop()
-		eventually(t, "the source is stale", func() (bool, string) {
+		testwait.UntilSeen(t, "the source is stale", func() (bool, string) {
 			s := a.Status(t.Context()).Sources
 			return len(s) == 1 && s[0].Stale, fmt.Sprint(s)
 		})
-		if code, body := get("http://192.0.2.10/", "shop.test"); body != "one" {
+		if code, body := get(t, "http://192.0.2.10/", "shop.test"); body != "one" {
 			t.Errorf("answer %d %q", code, body)
 		}
 		c.Restart(t)
@@ -317,8 +271,8 @@ func TestNodes(t *testing.T) {
 		return
 	}
 	c := newCluster(t)
-	state, sockets := folders(t)
-	probes := map[string]*http.Server{}
+	state, sockets := t.TempDir(), testnet.Folder(t)
+	probes := map[string]*testnet.Server{}
 	for _, n := range []string{"1", "2", "3"} {
 		serve(t, "198.51.100."+n+":30080", "n"+n)
 		c.Apply(t, fmt.Sprintf(node, "n"+n, "198.51.100."+n, ""))
@@ -344,7 +298,7 @@ spec: {type: NodePort, selector: {app: shop}, ports: [{port: 8000, nodePort: 300
 	served := func() map[string]bool {
 		names := map[string]bool{}
 		for range 12 {
-			code, body := get("http://192.0.2.10:8000/", "any")
+			code, body := get(t, "http://192.0.2.10:8000/", "any")
 			if code != http.StatusOK {
 				return map[string]bool{body: true}
 			}
@@ -354,7 +308,7 @@ spec: {type: NodePort, selector: {app: shop}, ports: [{port: 8000, nodePort: 300
 	}
 	by := func(what string, want ...string) {
 		t.Helper()
-		eventually(t, what, func() (bool, string) {
+		testwait.UntilSeen(t, what, func() (bool, string) {
 			got := served()
 			if len(got) != len(want) {
 				return false, fmt.Sprint(got)
@@ -368,11 +322,11 @@ spec: {type: NodePort, selector: {app: shop}, ports: [{port: 8000, nodePort: 300
 		})
 	}
 	by("three nodes serve, also the one that never answered its probe", "n1", "n2", "n3")
-	eventually(t, "a finding about n3", func() (bool, string) {
+	testwait.UntilSeen(t, "a finding about n3", func() (bool, string) {
 		f := a.Status(t.Context()).Findings
 		return slices.ContainsFunc(f, func(f status.Finding) bool { return f.Name == "n3" && strings.Contains(f.Message, "never answered") }), fmt.Sprint(f)
 	})
-	eventually(t, "n1 and n2 are probed", func() (bool, string) {
+	testwait.UntilSeen(t, "n1 and n2 are probed", func() (bool, string) {
 		text, err := os.ReadFile(filepath.Join(state, "haproxy", "current", "20-probes.cfg"))
 		n := strings.Count(string(text), " port 10256")
 		return err == nil && n == 2, string(text)
@@ -389,7 +343,7 @@ spec: {type: NodePort, selector: {app: shop}, ports: [{port: 8000, nodePort: 300
 	if got := a.Status(t.Context()).HAProxy.Reloads; got != reloads {
 		t.Errorf("%d reloads became %d by what nodes did", reloads, got)
 	}
-	eventually(t, "the Service has its condition", func() (bool, string) {
+	testwait.UntilSeen(t, "the Service has its condition", func() (bool, string) {
 		s, err := c.clients.CoreV1().Services("web").Get(t.Context(), "shop", metav1.GetOptions{})
 		if err != nil {
 			return false, err.Error()

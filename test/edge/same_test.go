@@ -20,6 +20,7 @@ import (
 	"github.com/landfall-edge/landfall/internal/source/kube"
 	"github.com/landfall-edge/landfall/internal/source/kube/translate"
 	"github.com/landfall-edge/landfall/internal/source/manifests"
+	"github.com/landfall-edge/landfall/internal/testwait"
 )
 
 // TestSameFromAFolder writes every object that an API server has into a folder,
@@ -72,7 +73,7 @@ func text(t *testing.T, f model.Fragment) string {
 // read runs a source until it has its first whole answer.
 func read(t *testing.T, s source.Source) model.Fragment {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testwait.Patience)
 	defer cancel()
 	changed := make(chan struct{}, 1)
 	ended := make(chan error, 1)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/model"
 	"github.com/landfall-edge/landfall/internal/plan"
+	"github.com/landfall-edge/landfall/internal/testnet"
 )
 
 // Harness is one engine over a real thing that serves nothing yet. What it
@@ -35,17 +35,12 @@ type Harness struct {
 // NeedPorts is how many ports the suite listens on.
 const NeedPorts = 3
 
-// FreePorts finds ports of 127.0.0.1 that nobody holds.
+// FreePorts finds ports that nobody holds.
 func FreePorts(t testing.TB, n int) []uint16 {
 	t.Helper()
-	var ports []uint16
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).AddrPort().Port())
+	ports := make([]uint16, n)
+	for i := range ports {
+		ports[i] = testnet.FreePort(t)
 	}
 	return ports
 }

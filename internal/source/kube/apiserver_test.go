@@ -13,6 +13,7 @@ import (
 	"github.com/landfall-edge/landfall/internal/source/kube"
 	"github.com/landfall-edge/landfall/internal/source/kube/translate"
 	"github.com/landfall-edge/landfall/internal/source/kube/translate/translatetest"
+	"github.com/landfall-edge/landfall/internal/testwait"
 )
 
 const world = `
@@ -269,7 +270,7 @@ func TestTwoClusters(t *testing.T) {
 	outcomes := []*model.Outcome{served(origin, "192.0.2.10", 80)}
 	n.Report(t.Context(), outcomes, nil)
 	s.Report(t.Context(), outcomes, nil)
-	eventually(t, "the status in the north", func() bool { return len(balancer(t, north, "shop")) == 1 })
+	testwait.Until(t, "the status in the north", func() bool { return len(balancer(t, north, "shop")) == 1 })
 	if got := balancer(t, south, "shop"); len(got) != 0 {
 		t.Errorf("status in the south: got %v", got)
 	}

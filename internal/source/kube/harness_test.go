@@ -21,10 +21,8 @@ import (
 	"github.com/landfall-edge/landfall/internal/source/kube"
 	"github.com/landfall-edge/landfall/internal/source/kube/translate"
 	"github.com/landfall-edge/landfall/internal/testkube"
+	"github.com/landfall-edge/landfall/internal/testwait"
 )
-
-// patience is when a test gives up waiting. Nothing is proved by reaching it.
-const patience = 60 * time.Second
 
 // cluster is an API server, what is shipped for it, and an administrator.
 type cluster struct {
@@ -147,7 +145,7 @@ func runSource(t *testing.T, s *kube.Source) *running {
 // await reads after each change until ok, and returns what was read.
 func (r *running) await(t *testing.T, what string, ok func(model.Fragment, error) bool) (model.Fragment, error) {
 	t.Helper()
-	timeout := time.NewTimer(patience)
+	timeout := time.NewTimer(testwait.Patience)
 	defer timeout.Stop()
 	for {
 		f, err := r.Read(t.Context())
@@ -191,19 +189,4 @@ func parts(f model.Fragment) []string {
 		names = append(names, p.Origin.Kind+" "+p.Origin.String())
 	}
 	return names
-}
-
-// eventually polls the API server, for what no watch of ours would show.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	timeout, tick := time.NewTimer(patience), time.NewTicker(10*time.Millisecond)
-	defer timeout.Stop()
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-timeout.C:
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
 }

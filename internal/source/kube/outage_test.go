@@ -18,6 +18,7 @@ import (
 	"github.com/landfall-edge/landfall/internal/source"
 	"github.com/landfall-edge/landfall/internal/source/kube"
 	"github.com/landfall-edge/landfall/internal/source/kube/translate/translatetest"
+	"github.com/landfall-edge/landfall/internal/testwait"
 )
 
 // TestOutage stops the API server and starts it again, then takes the rights away.
@@ -37,7 +38,7 @@ func TestOutage(t *testing.T) {
 
 	c.Restart(t)
 	r.synced(t)
-	eventually(t, "the status", func() bool { return len(balancer(t, c, "shop")) == 1 })
+	testwait.Until(t, "the status", func() bool { return len(balancer(t, c, "shop")) == 1 })
 	c.Apply(t, "{apiVersion: v1, kind: Namespace, metadata: {name: other}}\n---\n"+
 		strings.ReplaceAll(bare, "NAME", "after"))
 	after, _ := r.await(t, "a Service made after the outage", func(f model.Fragment, err error) bool {
@@ -153,7 +154,7 @@ func (c *cluster) awaitRight(t *testing.T, attributes authorizationv1.ResourceAt
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 		User: "system:serviceaccount:landfall-system:landfall-edge", ResourceAttributes: &attributes,
 	}}
-	eventually(t, "the role to count", func() bool {
+	testwait.Until(t, "the role to count", func() bool {
 		got, err := c.admin.AuthorizationV1().SubjectAccessReviews().Create(t.Context(), review, metav1.CreateOptions{})
 		must(t, err)
 		return got.Status.Allowed == want

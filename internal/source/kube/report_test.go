@@ -13,6 +13,7 @@ import (
 
 	"github.com/landfall-edge/landfall/internal/model"
 	"github.com/landfall-edge/landfall/internal/source/kube"
+	"github.com/landfall-edge/landfall/internal/testwait"
 )
 
 func served(o model.Origin, address string, ports ...uint16) *model.Outcome {
@@ -81,7 +82,7 @@ func (c *cluster) events(t *testing.T, name string) []string {
 
 func (c *cluster) awaitEvent(t *testing.T, name, text string) {
 	t.Helper()
-	eventually(t, "Event "+text, func() bool {
+	testwait.Until(t, "Event "+text, func() bool {
 		for _, e := range c.events(t, name) {
 			if strings.Contains(e, text) {
 				return true
@@ -118,7 +119,7 @@ func testStatus(t *testing.T, c *cluster, r *running) {
 		served(originOf("Service", "theirs"), "192.0.2.10", 90),
 		served(originOf("Service", "gone"), "192.0.2.10", 91),
 	}, nil)
-	eventually(t, "the status of the LoadBalancer", func() bool { return len(balancer(t, c, "shop")) == 2 })
+	testwait.Until(t, "the status of the LoadBalancer", func() bool { return len(balancer(t, c, "shop")) == 2 })
 	got := balancer(t, c, "shop")
 	if e := got[0]; e.IP != "192.0.2.10" || e.IPMode == nil || *e.IPMode != corev1.LoadBalancerIPModeProxy ||
 		len(e.Ports) != 2 || e.Ports[1].Port != 443 || e.Ports[1].Protocol != corev1.ProtocolTCP || e.Ports[1].Error != nil {
@@ -127,8 +128,8 @@ func testStatus(t *testing.T, c *cluster, r *running) {
 	if got[1].IP != "2001:db8::10" {
 		t.Errorf("second address: got %s", got[1].IP)
 	}
-	eventually(t, "the status of the Ingress", func() bool { return ingressAddress(t, c, "portal") == "192.0.2.10 80" })
-	eventually(t, "the condition", func() bool { return condition(t, c, "marked").Status == metav1.ConditionTrue })
+	testwait.Until(t, "the status of the Ingress", func() bool { return ingressAddress(t, c, "portal") == "192.0.2.10 80" })
+	testwait.Until(t, "the condition", func() bool { return condition(t, c, "marked").Status == metav1.ConditionTrue })
 	if m := condition(t, c, "marked"); m.Message != "192.0.2.10:9000" || m.Reason != "Served" {
 		t.Errorf("condition: got %+v", m)
 	}
@@ -166,14 +167,14 @@ func testPortErrors(t *testing.T, c *cluster, r *running) {
 		Origin: originOf("Service", "marked"), Ports: []model.PortOutcome{{Port: 9000, Error: "PortConflict"}},
 	}
 	r.Report(t.Context(), []*model.Outcome{portal, marked, shop}, nil)
-	eventually(t, "the error of a port", func() bool {
+	testwait.Until(t, "the error of a port", func() bool {
 		e := balancer(t, c, "shop")
 		return len(e) == 1 && e[0].Ports[1].Error != nil && *e[0].Ports[1].Error == "landfall.dev/PortConflict"
 	})
-	eventually(t, "the error of the Ingress", func() bool {
+	testwait.Until(t, "the error of the Ingress", func() bool {
 		return ingressAddress(t, c, "portal") == "192.0.2.10 80 443:landfall.dev/Refused"
 	})
-	eventually(t, "the condition to be false", func() bool { return condition(t, c, "marked").Status == metav1.ConditionFalse })
+	testwait.Until(t, "the condition to be false", func() bool { return condition(t, c, "marked").Status == metav1.ConditionFalse })
 	if m := condition(t, c, "marked").Message; m != "Not served. port 9000: PortConflict" {
 		t.Errorf("message: got %q", m)
 	}
@@ -233,7 +234,7 @@ func testUnmarked(t *testing.T, c *cluster, r *running) {
 	unmark := `{"metadata":{"annotations":{"landfall.dev/expose":null}}}`
 	_, err := c.admin.CoreV1().Services("web").Patch(t.Context(), "marked", types.StrategicMergePatchType, []byte(unmark), metav1.PatchOptions{})
 	must(t, err)
-	eventually(t, "the condition to go", func() bool { return condition(t, c, "marked").Type == "" })
+	testwait.Until(t, "the condition to go", func() bool { return condition(t, c, "marked").Type == "" })
 	if got := ingressAddress(t, c, "portal"); got == "" {
 		t.Error("the Ingress lost its status while it asks to be served")
 	}
@@ -254,7 +255,7 @@ func testRestart(t *testing.T, c *cluster, kubeconfig string) {
 	r.synced(t)
 	finding := model.Finding{Origin: originOf("Service", "shop"), Field: "spec.ports[1]", Reason: "Later", Message: "and another", Accepted: "port 80"}
 	r.Report(t.Context(), []*model.Outcome{served(originOf("Service", "shop"), "192.0.2.10", 80, 443)}, []model.Finding{finding})
-	eventually(t, "the status of the Ingress to go", func() bool { return ingressAddress(t, c, "portal") == "" })
+	testwait.Until(t, "the status of the Ingress to go", func() bool { return ingressAddress(t, c, "portal") == "" })
 	c.awaitEvent(t, "portal", "Normal Withdrawn x1: No longer served by edge shore")
 
 	marker := finding
