@@ -79,7 +79,7 @@ bench: test-deps ## run the Go benchmarks: make bench BENCH=Diff
 
 .PHONY: golden
 golden: test-deps ## rewrite the expected results in testdata; review the diff
-	go test -vet=off $(call folders,testgolden\.Run|flag\.Bool.*"update"$(comma)) -update
+	go test -vet=off $(call folders,testgolden\.Run) -update
 
 .PHONY: docs
 docs: go ## regenerate what is generated below docs (every go:generate line)
