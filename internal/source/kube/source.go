@@ -53,6 +53,8 @@ type Source struct {
 	seed    maphash.Seed
 	health  *health
 	clients atomic.Pointer[clients]
+	// firstRetry is the constant, but for tests.
+	firstRetry time.Duration
 	// changed is set by Run before anything can call it.
 	changed  func()
 	reporter *reporter
@@ -95,7 +97,7 @@ func New(cfg Config) (*Source, error) {
 	cfg.Options.Source = cfg.Name
 	s := &Source{
 		cfg: cfg, kinds: watched(), seed: maphash.MakeSeed(),
-		translator: translate.New(cfg.Options), changed: func() {},
+		translator: translate.New(cfg.Options), changed: func() {}, firstRetry: firstRetry,
 	}
 	where := cfg.Kubeconfig
 	if where == "" {

@@ -92,7 +92,8 @@ func (s *Source) reflect(ctx context.Context, i int) {
 	logger := klog.FromContext(ctx)
 	cache.NewReflectorWithOptions(s.listWatch(i), k.one(), &store{source: s, i: i}, cache.ReflectorOptions{
 		Logger: &logger, Name: s.cfg.Name + "/" + k.resource, TypeDescription: k.name,
-		Backoff: &wait.Backoff{Duration: firstRetry, Cap: lastRetry, Steps: 10, Factor: 2, Jitter: 0.2},
+		Backoff: &wait.Backoff{Duration: s.firstRetry, Cap: max(lastRetry, s.firstRetry), Steps: 10, Factor: 2, Jitter: 0.2},
+		Clock:   clockUntil{ctx: ctx},
 	}).RunWithContext(ctx)
 }
 
