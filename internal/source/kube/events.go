@@ -39,11 +39,11 @@ func noteOf(f *model.Finding) note {
 	return note{warning: true, reason: reason, text: bound(sentence(f), mostNote)}
 }
 
-// sentence is a finding as a person reads it: the place, what is wrong, and what
-// is served all the same.
+// sentence is a finding as a person reads it: the place, unless the message begins
+// with it, what is wrong, and what is served all the same.
 func sentence(f *model.Finding) string {
 	s := f.Message
-	if f.Field != "" {
+	if f.Field != "" && !strings.HasPrefix(s, f.Field+" ") {
 		s = f.Field + ": " + s
 	}
 	if f.Accepted != "" {

@@ -173,7 +173,8 @@ func exposedCondition(t *told, o *model.Outcome, findings []model.Finding) condi
 		why = append(why, sentence(f))
 	}
 	for _, p := range o.Ports {
-		if p.Error != "" {
+		said := slices.ContainsFunc(findings, func(f model.Finding) bool { return f.Reason == p.Error })
+		if p.Error != "" && !said {
 			why = append(why, "port "+strconv.Itoa(int(p.Port))+": "+p.Error)
 		}
 	}
