@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -69,10 +70,10 @@ func TestRefusedObjectsAreSetAside(t *testing.T) {
 		if len(findings) != 1 || findings[0].Origin.Name != "bad.test" || !strings.Contains(findings[0].Message, "unknown keyword") {
 			t.Errorf("findings %+v", findings)
 		}
-		tries := len(w.tries)
+		tries := w.tried()
 		w.ask(site("a.test", "b.test", "bad.test"))
 		synctest.Wait()
-		if n := len(w.tries) - tries; n != 1 {
+		if n := w.tried() - tries; n != 1 {
 			t.Errorf("%d tries for another object's change: the refused one was tried again", n)
 		}
 		// Mended, it comes back.
@@ -88,13 +89,29 @@ func TestRefusedObjectsAreSetAside(t *testing.T) {
 	})
 }
 
+// What only the machine stands in the way of comes back though nobody changes it.
+func TestRefusedForAPassingReason(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.refuse["test/web/a.test/"], w.cause = "not an address of this machine", errors.New("EADDRNOTAVAIL")
+		w.begin(site("a.test"))
+		if got := w.routes(); len(got) != 0 {
+			t.Fatalf("routes %v", got)
+		}
+		w.machine.set(func(m *machine) { clear(m.refuse) })
+		time.Sleep(11 * time.Second)
+		if got := w.routes(); len(got) != 1 {
+			t.Errorf("routes %v: the address has come, and nobody looked", got)
+		}
+	})
+}
+
 // An object that changes all the time and is refused each time is not tried each
 // time, and yet comes back when it is mended.
 func TestRefusedObjectThatKeepsChanging(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.refuse["test/web/bad.test/"] = "unknown keyword"
 		w.begin(site("bad.test"))
-		tries := len(w.tries)
+		tries := w.tried()
 		for i := range 100 {
 			f := site("bad.test")
 			f.Backends[0].Endpoints[0].Weight = i + 2
@@ -102,7 +119,7 @@ func TestRefusedObjectThatKeepsChanging(t *testing.T) {
 			w.ask(f)
 			time.Sleep(10 * time.Millisecond)
 		}
-		if n := len(w.tries) - tries; n > 2 {
+		if n := w.tried() - tries; n > 2 {
 			t.Errorf("%d tries in a second", n)
 		}
 		w.machine.set(func(m *machine) { delete(m.refuse, "test/web/bad.test/") })
@@ -162,19 +179,21 @@ func TestEngineErrorIsRetried(t *testing.T) {
 		time.Sleep(40 * time.Second)
 		synctest.Wait()
 		var pauses []time.Duration
-		for i := 1; i < len(w.tries); i++ {
-			pauses = append(pauses, w.tries[i].Sub(w.tries[i-1]))
+		var at []time.Time
+		w.machine.set(func(m *machine) { at = slices.Clone(m.tries) })
+		for i := 1; i < len(at); i++ {
+			pauses = append(pauses, at[i].Sub(at[i-1]))
 		}
 		if pauses[0] != 100*time.Millisecond || pauses[1] != 200*time.Millisecond || slices.Max(pauses) != 10*time.Second {
 			t.Errorf("pauses %v", pauses)
 		}
 		// A source that changes all the time makes no storm of tries.
-		tries := len(w.tries)
+		tries := w.tried()
 		for range 100 {
 			w.ask(site("a.test", "b.test"))
 			time.Sleep(10 * time.Millisecond)
 		}
-		if n := len(w.tries) - tries; n > 2 {
+		if n := w.tried() - tries; n > 2 {
 			t.Errorf("%d tries in a second", n)
 		}
 		w.machine.set(func(m *machine) { m.fail = nil; m.changed() })

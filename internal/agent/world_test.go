@@ -82,12 +82,20 @@ type machine struct {
 	took    time.Duration
 	fail    error
 	refuse  map[string]string
+	cause   error // of what is refused
 	held    []model.Held
 	asks    int
 	health  map[string]model.ProbeHealth
 	changed func()
 	broken  error // what Run returns, once
 	own     []model.Finding
+}
+
+// tried counts the calls of Apply.
+func (m *machine) tried() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.tries)
 }
 
 func (m *machine) Findings() []model.Finding {
@@ -113,7 +121,7 @@ func (m *machine) Apply(_ context.Context, want model.State, _ plan.Plan) (engin
 	refused := &engine.RefusedError{}
 	for _, r := range want.Routes {
 		if words, ok := m.refuse[r.Name]; ok {
-			refused.Objects = append(refused.Objects, engine.Refused{Name: r.Name, Message: words})
+			refused.Objects = append(refused.Objects, engine.Refused{Name: r.Name, Message: words, Cause: m.cause})
 		}
 	}
 	if len(refused.Objects) > 0 {
