@@ -9,6 +9,8 @@ import (
 
 	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/model"
+	"github.com/landfall-edge/landfall/internal/testnet"
+	"github.com/landfall-edge/landfall/internal/testwait"
 )
 
 // TestAffinity: a client stays on its endpoint, over reloads too. HAProxy hands
@@ -17,7 +19,7 @@ import (
 func TestAffinity(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
-	port := freePort(t)
+	port := testnet.FreePort(t)
 	const name = "home/web/shop/80/http"
 	b := httpBackend(name, serve(t, "one"), serve(t, "two"), serve(t, "three"))
 	b.Affinity = 3 * time.Hour
@@ -46,14 +48,14 @@ func TestAffinity(t *testing.T) {
 	// that up.
 	stats := filepath.Join(e.config.RunDir, "haproxy.sock")
 	learnt := func() bool { return resynced(ask(t, stats, "show peers")) }
-	eventually(t, "first worker gives up learning", learnt)
+	testwait.Until(t, "first worker gives up learning", learnt)
 	for round := range 3 {
-		want.Listeners = append(want.Listeners, tcpListener(fmt.Sprintf("home/web/other/%d", round), freePort(t)))
+		want.Listeners = append(want.Listeners, tcpListener(fmt.Sprintf("home/web/other/%d", round), testnet.FreePort(t)))
 		sortState(&want)
 		if done := e.apply(want); done.Way != engine.Reload {
 			t.Fatalf("a new port by %q", done.Way)
 		}
-		eventually(t, "new worker learns", learnt)
+		testwait.Until(t, "new worker learns", learnt)
 		same(fmt.Sprintf("after reload %d", round+1))
 	}
 }

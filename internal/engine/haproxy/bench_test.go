@@ -12,6 +12,7 @@ import (
 	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/model"
 	"github.com/landfall-edge/landfall/internal/plan"
+	"github.com/landfall-edge/landfall/internal/testnet"
 )
 
 // manyServices are so many backends of four endpoints on fifty nodes, with a route
@@ -46,10 +47,10 @@ func manyServices(port uint16, n int) model.State {
 func TestManyServices(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
-	port := freePort(t)
+	port := testnet.FreePort(t)
 	want := manyServices(port, 3000)
 	e.apply(want)
-	want.Listeners = append(slices.Clone(want.Listeners), tcpListener("home/web/other/1", freePort(t)))
+	want.Listeners = append(slices.Clone(want.Listeners), tcpListener("home/web/other/1", testnet.FreePort(t)))
 	sortState(&want)
 	if done := e.apply(want); done.Way != engine.Reload {
 		t.Errorf("a new port by %q", done.Way)
@@ -78,7 +79,7 @@ func startMany(b *testing.B, n int) (*edge, model.State) {
 	e := newEdge(b)
 	e.config.Log = slog.New(slog.DiscardHandler)
 	e.reopen()
-	want := manyServices(freePort(b), n)
+	want := manyServices(testnet.FreePort(b), n)
 	e.apply(want)
 	return e, want
 }
@@ -141,7 +142,7 @@ func BenchmarkReload(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			e, base := startMany(b, n)
 			more := base
-			more.Listeners = append(slices.Clone(base.Listeners), tcpListener("home/web/other/1", freePort(b)))
+			more.Listeners = append(slices.Clone(base.Listeners), tcpListener("home/web/other/1", testnet.FreePort(b)))
 			sortState(&more)
 			have, want := base, more
 			for b.Loop() {

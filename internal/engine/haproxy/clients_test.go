@@ -13,6 +13,8 @@ import (
 
 	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/model"
+	"github.com/landfall-edge/landfall/internal/testnet"
+	"github.com/landfall-edge/landfall/internal/testwait"
 )
 
 // TestSourceRanges: who may connect does, and who may not is cut off before it
@@ -20,7 +22,7 @@ import (
 func TestSourceRanges(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
-	port := freePort(t)
+	port := testnet.FreePort(t)
 	want := webState(port, httpBackend("home/web/shop/80/http", serve(t, "shop")))
 	allow := func(prefixes ...string) {
 		l := *want.Listeners[0]
@@ -76,7 +78,7 @@ func TestProxyProtocol(t *testing.T) {
 				})
 			}
 			e := newEdge(t)
-			port := freePort(t)
+			port := testnet.FreePort(t)
 			first, later := pod("first"), pod("later")
 			for i, p := range []netip.AddrPort{first, later} {
 				b := httpBackend("home/web/shop/80/http", p)
@@ -124,7 +126,7 @@ func TestCheckOnAnotherPort(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
 	e.run()
-	port := freePort(t)
+	port := testnet.FreePort(t)
 	one, two := startNode(t, "n1", "127.0.0.31"), &node{name: "n2"}
 	two.health = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.32"), one.health.Port())
 	second := &endpoint{}
@@ -149,9 +151,9 @@ func TestCheckOnAnotherPort(t *testing.T) {
 		}
 		return len(answers) == n
 	}
-	eventually(t, "both serve", func() bool { return seen(2) })
+	testwait.Until(t, "both serve", func() bool { return seen(2) })
 	two.sick.Store(true)
-	eventually(t, "the node without an endpoint leaves", func() bool { return seen(1) })
+	testwait.Until(t, "the node without an endpoint leaves", func() bool { return seen(1) })
 	two.sick.Store(false)
-	eventually(t, "it comes back", func() bool { return seen(2) })
+	testwait.Until(t, "it comes back", func() bool { return seen(2) })
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/engine/enginetest"
 	"github.com/landfall-edge/landfall/internal/model"
+	"github.com/landfall-edge/landfall/internal/testnet"
 )
 
 func TestContract(t *testing.T) {
@@ -27,7 +28,7 @@ func TestContract(t *testing.T) {
 			},
 		}
 		for range enginetest.NeedPorts {
-			h.Ports = append(h.Ports, freePort(t))
+			h.Ports = append(h.Ports, testnet.FreePort(t))
 		}
 		return h
 	})

@@ -17,6 +17,8 @@ import (
 
 	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/model"
+	"github.com/landfall-edge/landfall/internal/testnet"
+	"github.com/landfall-edge/landfall/internal/testwait"
 )
 
 // TestLongConnectionsSurviveReloads: a websocket and a TCP connection go on over
@@ -24,7 +26,7 @@ import (
 func TestLongConnectionsSurviveReloads(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
-	port, tcpPort := freePort(t), freePort(t)
+	port, tcpPort := testnet.FreePort(t), testnet.FreePort(t)
 	want := webState(port, httpBackend("home/web/shop/80/http", handle(t, websocketEcho)))
 	const db = "home/db/pg/5432"
 	want.Listeners = append(want.Listeners, tcpListener(db, tcpPort))
@@ -60,7 +62,7 @@ func TestLongConnectionsSurviveReloads(t *testing.T) {
 	}
 	talk("before")
 	for i := range 3 {
-		want.Listeners = append(slices.Clone(want.Listeners), tcpListener(fmt.Sprintf("home/web/other/%d", i), freePort(t)))
+		want.Listeners = append(slices.Clone(want.Listeners), tcpListener(fmt.Sprintf("home/web/other/%d", i), testnet.FreePort(t)))
 		sortState(&want)
 		if done := e.apply(want); done.Way != engine.Reload {
 			t.Fatalf("a new port by %q", done.Way)
@@ -79,7 +81,7 @@ func TestLongConnectionsSurviveReloads(t *testing.T) {
 	}
 	web.Close()
 	tcp.Close()
-	eventually(t, "old workers end", func() bool { return workers() == 1 })
+	testwait.Until(t, "old workers end", func() bool { return workers() == 1 })
 }
 
 func dial(t testing.TB, port uint16) net.Conn {
@@ -159,7 +161,7 @@ func TestGRPC(t *testing.T) {
 		w.Header().Set("Grpc-Status", "0")
 	}))
 	e := newEdge(t)
-	port := freePort(t)
+	port := testnet.FreePort(t)
 	b := httpBackend("home/web/shop/80/http", pod.address)
 	b.Protocol = model.H2C
 	e.apply(webState(port, b))
@@ -170,7 +172,7 @@ func TestGRPC(t *testing.T) {
 	defer transport.CloseIdleConnections()
 	body, out := io.Pipe()
 	defer out.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testwait.Patience)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, fmt.Sprintf("http://127.0.0.1:%d/shop.Cart/Watch", port), body)
 	if err != nil {
@@ -210,7 +212,7 @@ func TestLargeBodies(t *testing.T) {
 		io.Copy(w, noise(2, size))
 	})
 	e := newEdge(t)
-	port := freePort(t)
+	port := testnet.FreePort(t)
 	e.apply(webState(port, httpBackend("home/web/shop/80/http", pod)))
 	for _, length := range []int64{size, -1} { // -1: in chunks
 		up := sha256.New()

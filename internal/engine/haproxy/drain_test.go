@@ -12,6 +12,8 @@ import (
 
 	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/model"
+	"github.com/landfall-edge/landfall/internal/testnet"
+	"github.com/landfall-edge/landfall/internal/testwait"
 )
 
 // TestRemovedEndpointFinishes: a slow request to an endpoint that is removed ends
@@ -20,7 +22,7 @@ func TestRemovedEndpointFinishes(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
 	e.run()
-	port := freePort(t)
+	port := testnet.FreePort(t)
 	began, release := make(chan struct{}), make(chan struct{})
 	slow := handle(t, func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
@@ -58,7 +60,7 @@ func TestRemovedEndpointFinishes(t *testing.T) {
 	if got := <-answer; got != "slow<nil>" {
 		t.Errorf("the slow request ended with %s", got)
 	}
-	eventually(t, "the server is deleted", func() bool { return !strings.Contains(servers(), gone) })
+	testwait.Until(t, "the server is deleted", func() bool { return !strings.Contains(servers(), gone) })
 }
 
 // TestDrainingEndpoint gets nothing new, over a reload too, and serves again when
@@ -66,7 +68,7 @@ func TestRemovedEndpointFinishes(t *testing.T) {
 func TestDrainingEndpoint(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
-	port := freePort(t)
+	port := testnet.FreePort(t)
 	one, two := serve(t, "one"), serve(t, "two")
 	state := func(drain bool) model.State {
 		b := httpBackend("home/web/shop/80/http", one, two)
@@ -88,7 +90,7 @@ func TestDrainingEndpoint(t *testing.T) {
 		}
 	}
 	more := state(true)
-	more.Listeners = append(more.Listeners, tcpListener("home/web/other/1", freePort(t)))
+	more.Listeners = append(more.Listeners, tcpListener("home/web/other/1", testnet.FreePort(t)))
 	sortState(&more)
 	if done := e.apply(more); done.Way != engine.Reload || serving() != 1 {
 		t.Errorf("after a %s the draining endpoint serves", done.Way)
@@ -107,7 +109,7 @@ func TestOldWorkerLearns(t *testing.T) {
 		t.Run(string(how), func(t *testing.T) {
 			t.Parallel()
 			e := newEdge(t)
-			port := freePort(t)
+			port := testnet.FreePort(t)
 			gone, stays := startEndpoint(t, "gone"), startEndpoint(t, "stays")
 			const name = "home/web/shop/80/http"
 			e.apply(webState(port, httpBackend(name, gone.address)))
@@ -123,7 +125,7 @@ func TestOldWorkerLearns(t *testing.T) {
 			more := func(endpoint *endpoint, ports int) model.State {
 				s := webState(port, httpBackend(name, endpoint.address))
 				for i := range ports {
-					s.Listeners = append(s.Listeners, tcpListener(fmt.Sprintf("home/web/other/%d", i), freePort(t)))
+					s.Listeners = append(s.Listeners, tcpListener(fmt.Sprintf("home/web/other/%d", i), testnet.FreePort(t)))
 				}
 				sortState(&s)
 				return s
@@ -158,7 +160,7 @@ func TestOldWorkerLearns(t *testing.T) {
 func TestStopDrains(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
-	port := freePort(t)
+	port := testnet.FreePort(t)
 	began, release := make(chan struct{}, 1), make(chan struct{})
 	pod := handle(t, func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
@@ -184,7 +186,7 @@ func TestStopDrains(t *testing.T) {
 	<-began
 	stopped := make(chan error, 1)
 	go func() { stopped <- e.Stop(t.Context(), true) }()
-	eventually(t, "new connections are refused", func() bool {
+	testwait.Until(t, "new connections are refused", func() bool {
 		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
 			c.Close()

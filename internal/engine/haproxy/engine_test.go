@@ -3,18 +3,14 @@ package haproxy_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -23,6 +19,7 @@ import (
 	"github.com/landfall-edge/landfall/internal/model"
 	"github.com/landfall-edge/landfall/internal/plan"
 	"github.com/landfall-edge/landfall/internal/testneed"
+	"github.com/landfall-edge/landfall/internal/testnet"
 )
 
 // edge is an engine over a real HAProxy in folders of its own.
@@ -34,19 +31,10 @@ type edge struct {
 
 func newEdge(t testing.TB, extra ...string) *edge {
 	t.Helper()
-	run, err := os.MkdirTemp("", "lf") //nolint:usetesting // t.TempDir is too long for a socket
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(run) })
-	// Workers run as another user and must reach what is in it.
-	if err := os.Chmod(run, 0o755); err != nil {
-		t.Fatal(err)
-	}
 	e := &edge{t: t, config: haproxy.Config{
 		Binary: testneed.Binary(t, "haproxy"),
 		Dir:    t.TempDir(),
-		RunDir: run,
+		RunDir: testnet.Folder(t),
 		Extra:  extra,
 		Log:    slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}}
@@ -101,29 +89,16 @@ func (e *edge) try(want model.State) (engine.Applied, error) {
 // serve answers every request with its name.
 func serve(t testing.TB, name string) netip.AddrPort {
 	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body)
-		fmt.Fprint(w, name)
-	}))
-	t.Cleanup(s.Close)
-	return netip.MustParseAddrPort(s.Listener.Addr().String())
+	return testnet.Serve(t, "127.0.0.1:0", testnet.Text(name)).Address
 }
 
 func get(t testing.TB, port uint16, host, path string) (int, string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", port, path), nil)
+	code, body, err := testnet.Get(t.Context(), fmt.Sprintf("http://127.0.0.1:%d%s", port, path), host)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Host = host
-	web := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
-	resp, err := web.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, _ := io.ReadAll(resp.Body)
-	return resp.StatusCode, string(body)
+	return code, body
 }
 
 var loopback = []netip.Addr{netip.MustParseAddr("127.0.0.1")}
@@ -153,7 +128,7 @@ func httpBackend(name string, endpoints ...netip.AddrPort) *model.Backend {
 
 func TestFromNothingToTrafficAndBack(t *testing.T) {
 	e := newEdge(t)
-	port := freePort(t)
+	port := testnet.FreePort(t)
 	one, two := serve(t, "one"), serve(t, "two")
 	if one.Compare(two) > 0 {
 		one, two = two, one
@@ -205,7 +180,7 @@ func TestFromNothingToTrafficAndBack(t *testing.T) {
 
 func TestRoutingOrder(t *testing.T) {
 	e := newEdge(t)
-	port := freePort(t)
+	port := testnet.FreePort(t)
 	s := model.State{Listeners: []*model.Listener{httpListener(port)}}
 	add := func(host, path string, exact bool, answer string) {
 		b := "home/web/" + answer + "/80/http"
@@ -252,7 +227,7 @@ func TestRoutingOrder(t *testing.T) {
 
 func TestAgentDiesAnywhere(t *testing.T) {
 	e := newEdge(t)
-	port := freePort(t)
+	port := testnet.FreePort(t)
 	one, two := serve(t, "one"), serve(t, "two")
 	want := model.State{
 		Listeners: []*model.Listener{httpListener(port)},
@@ -289,7 +264,7 @@ func TestAgentDiesAnywhere(t *testing.T) {
 
 func TestRefusedIsTraced(t *testing.T) {
 	e := newEdge(t)
-	port := freePort(t)
+	port := testnet.FreePort(t)
 	want := model.State{
 		Listeners: []*model.Listener{httpListener(port)},
 		Routes:    []*model.Route{httpRoute("bad.test", "/", false, "home/web/bad/80/http"), httpRoute("shop.test", "/", false, "home/web/shop/80/http")},
@@ -311,7 +286,7 @@ func TestRefusedIsTraced(t *testing.T) {
 
 func TestAddressThatCannotBeBound(t *testing.T) {
 	e := newEdge(t)
-	l := httpListener(freePort(t))
+	l := httpListener(testnet.FreePort(t))
 	l.Addresses = []netip.Addr{netip.MustParseAddr("192.0.2.77")}
 	_, err := e.try(model.State{Listeners: []*model.Listener{l}})
 	var refused *engine.RefusedError
@@ -321,7 +296,7 @@ func TestAddressThatCannotBeBound(t *testing.T) {
 }
 
 func TestExtraFiles(t *testing.T) {
-	port, own := freePort(t), freePort(t)
+	port, own := testnet.FreePort(t), testnet.FreePort(t)
 	file := filepath.Join(t.TempDir(), "own.cfg")
 	config := fmt.Sprintf("frontend own\n  mode http\n  timeout client 5s\n  bind 127.0.0.1:%d\n  http-request return status 200 content-type text/plain string own\n", own)
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
@@ -383,7 +358,7 @@ func TestHeldByAnother(t *testing.T) {
 func TestStateSurvivesInTheJournal(t *testing.T) {
 	e := newEdge(t)
 	want := model.State{
-		Listeners: []*model.Listener{httpListener(freePort(t))},
+		Listeners: []*model.Listener{httpListener(testnet.FreePort(t))},
 		Routes:    []*model.Route{httpRoute("*.w.test", "/a b", false, "home/web/shop/80/http")},
 	}
 	if _, err := e.try(want); err == nil {
@@ -438,7 +413,7 @@ func (e *edge) run() (changed <-chan struct{}, stop func()) {
 
 func TestOlderObjectOnASharedPort(t *testing.T) {
 	e := newEdge(t)
-	want := model.State{Listeners: []*model.Listener{httpListener(freePort(t))}}
+	want := model.State{Listeners: []*model.Listener{httpListener(testnet.FreePort(t))}}
 	e.apply(want)
 	older := *want.Listeners[0]
 	older.Origin = model.Origin{Source: "home", Kind: "Ingress", Namespace: "web", Name: "older"}

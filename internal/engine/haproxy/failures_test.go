@@ -19,6 +19,8 @@ import (
 	"github.com/landfall-edge/landfall/internal/model"
 	"github.com/landfall-edge/landfall/internal/plan"
 	"github.com/landfall-edge/landfall/internal/testneed"
+	"github.com/landfall-edge/landfall/internal/testnet"
+	"github.com/landfall-edge/landfall/internal/testwait"
 )
 
 // TestNewRefuses what cannot work, with words that say what to do.
@@ -79,7 +81,7 @@ func (e *edge) workers() (master, worker int) {
 }
 
 func oneShop(t *testing.T) (port uint16, want model.State) {
-	port = freePort(t)
+	port = testnet.FreePort(t)
 	return port, webState(port, httpBackend("home/web/shop/80/http", serve(t, "shop")))
 }
 
@@ -104,7 +106,7 @@ func TestKilled(t *testing.T) {
 			}
 			<-changed
 			// Run tells of the master's end; its worker ends with it, a little later.
-			eventually(t, "nothing is observed", func() bool {
+			testwait.Until(t, "nothing is observed", func() bool {
 				have, err := e.Observe(t.Context())
 				if err != nil || len(have.Listeners) > 0 {
 					e.reopen()
@@ -129,7 +131,7 @@ func freeze(t *testing.T, pid int) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { syscall.Kill(pid, syscall.SIGCONT) })
-	eventually(t, "all threads stop", func() bool {
+	testwait.Until(t, "all threads stop", func() bool {
 		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
 		if err != nil || len(threads) == 0 {
 			t.Fatalf("pid %d is gone: %v", pid, err)
@@ -319,7 +321,7 @@ func TestOtherSettings(t *testing.T) {
 	port, want := oneShop(t)
 	e.apply(want)
 	extra := filepath.Join(t.TempDir(), "own.cfg")
-	own := freePort(t)
+	own := testnet.FreePort(t)
 	config := fmt.Sprintf("frontend own\n  mode http\n  timeout client 5s\n  bind 127.0.0.1:%d\n  http-request return status 200\n", own)
 	if err := os.WriteFile(extra, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
@@ -364,7 +366,7 @@ func TestForeignHAProxy(t *testing.T) {
 	e := newEdge(t)
 	startHAProxy(t, "global\n  stats socket "+filepath.Join(e.config.RunDir, "haproxy.sock")+" level admin\n",
 		"-W", "-S", filepath.Join(e.config.RunDir, "haproxy-master.sock"))
-	eventually(t, "it is found to be foreign", func() bool {
+	testwait.Until(t, "it is found to be foreign", func() bool {
 		_, err := e.Observe(t.Context())
 		if err == nil {
 			e.reopen() // it had not started yet
@@ -393,7 +395,7 @@ func startHAProxy(t *testing.T, config string, args ...string) (pid int) {
 		cancel()
 		cmd.Wait()
 	})
-	eventually(t, "another HAProxy starts", func() bool {
+	testwait.Until(t, "another HAProxy starts", func() bool {
 		_, err := os.Stat(ready)
 		return err == nil
 	})
@@ -415,7 +417,7 @@ func TestOwnPortTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	var l net.Listener
-	eventually(t, "the port is free", func() bool {
+	testwait.Until(t, "the port is free", func() bool {
 		l, err = net.Listen("tcp", "127.0.0.1:"+strings.TrimSpace(string(kept)))
 		return err == nil
 	})

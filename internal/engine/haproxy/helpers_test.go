@@ -6,12 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"slices"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/model"
@@ -65,44 +62,4 @@ func ask(t testing.TB, socket, line string) string {
 		t.Fatal(err)
 	}
 	return string(reply)
-}
-
-// firstPort is below the ports that the kernel gives to whoever asks for any.
-const firstPort = 12000
-
-var lastPort atomic.Uint32
-
-// freePort is a port of its own: no other test of this process gets it, and the
-// kernel gives it to nobody.
-func freePort(t testing.TB) uint16 {
-	t.Helper()
-	lastPort.CompareAndSwap(0, firstPort+rand.Uint32N(10000))
-	for range 1000 {
-		port := uint16(lastPort.Add(1))
-		l, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
-		if err == nil {
-			l.Close()
-			return port
-		}
-	}
-	t.Fatal("no port is free")
-	return 0
-}
-
-// patience is how long an event is awaited that must come.
-const patience = 30 * time.Second
-
-// eventually asks until ok says yes.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(patience)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("%s: not within %s", what, patience)
-		}
-	}
 }

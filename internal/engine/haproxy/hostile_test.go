@@ -10,6 +10,7 @@ import (
 	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/model"
 	"github.com/landfall-edge/landfall/internal/plan"
+	"github.com/landfall-edge/landfall/internal/testnet"
 )
 
 // alphabet is what means something to HAProxy somewhere, and what only looks like
@@ -31,7 +32,7 @@ func TestHostileRoutes(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
 	const name = "home/web/shop/80/http"
-	base := webState(freePort(t), httpBackend(name, serve(t, "shop")))
+	base := webState(testnet.FreePort(t), httpBackend(name, serve(t, "shop")))
 	e.apply(base)
 
 	want := hostileRoutes(base, name)
@@ -69,7 +70,7 @@ func TestHostileRoutes(t *testing.T) {
 		}
 	}
 	check("half removed", fewer, engine.Runtime)
-	fewer.Listeners = append(slices.Clone(fewer.Listeners), tcpListener("home/web/other/1", freePort(t)))
+	fewer.Listeners = append(slices.Clone(fewer.Listeners), tcpListener("home/web/other/1", testnet.FreePort(t)))
 	sortState(&fewer)
 	check("loaded from the files", fewer, engine.Reload)
 	check("added again", model.State{Listeners: fewer.Listeners, Routes: want.Routes, Backends: want.Backends}, engine.Runtime)
@@ -109,7 +110,7 @@ func TestRouteThatLooksLikeAPayload(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
 	const name = "home/web/shop/80/http"
-	base := webState(freePort(t), httpBackend(name, serve(t, "shop")))
+	base := webState(testnet.FreePort(t), httpBackend(name, serve(t, "shop")))
 	e.apply(base)
 	for _, path := range []string{"/x<<", "/<<", "/<<EOF", `/x\`, "/x;"} {
 		more := base

@@ -8,13 +8,15 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/landfall-edge/landfall/internal/testnet"
+	"github.com/landfall-edge/landfall/internal/testwait"
 )
 
 // client is one HTTP/1.1 client that never retries: a kept connection that is
@@ -36,7 +38,7 @@ func (c *client) close() {
 // post sends one request and returns who answered.
 func (c *client) post(host, path string, keep bool) (string, error) {
 	if c.conn == nil {
-		d := net.Dialer{Timeout: patience}
+		d := net.Dialer{Timeout: testwait.Patience}
 		if c.from != "" {
 			d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(c.from)}
 		}
@@ -46,7 +48,7 @@ func (c *client) post(host, path string, keep bool) (string, error) {
 		}
 		c.conn, c.answers = conn, bufio.NewReader(conn)
 	}
-	c.conn.SetDeadline(time.Now().Add(patience))
+	c.conn.SetDeadline(time.Now().Add(testwait.Patience))
 	connection := ""
 	if !keep {
 		connection = "Connection: close\r\n"
@@ -106,7 +108,7 @@ func startLoad(t *testing.T, port uint16, clients int, hosts ...string) *load {
 		l.wg.Go(func() { l.work(ctx, &client{port: port}, i%2 == 0, i) })
 	}
 	t.Cleanup(func() { l.stop() })
-	eventually(t, "load has begun", func() bool { return l.sent.Load() > int64(10*clients) })
+	testwait.Until(t, "load has begun", func() bool { return l.sent.Load() > int64(10*clients) })
 	return l
 }
 
@@ -136,7 +138,7 @@ func (l *load) work(ctx context.Context, c *client, keep bool, n int) {
 func (l *load) after(requests int64) {
 	l.t.Helper()
 	until := l.sent.Load() + requests
-	eventually(l.t, "load goes on", func() bool { return l.sent.Load() >= until })
+	testwait.Until(l.t, "load goes on", func() bool { return l.sent.Load() >= until })
 }
 
 func (l *load) stop() {
@@ -188,7 +190,5 @@ func (e *endpoint) start(t testing.TB, address string, h http.Handler) {
 // handle is an endpoint of the test's own making.
 func handle(t testing.TB, h http.HandlerFunc) netip.AddrPort {
 	t.Helper()
-	s := httptest.NewServer(h)
-	t.Cleanup(s.Close)
-	return netip.MustParseAddrPort(s.Listener.Addr().String())
+	return testnet.Serve(t, "127.0.0.1:0", h).Address
 }

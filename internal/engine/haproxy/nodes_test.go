@@ -11,6 +11,8 @@ import (
 
 	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/model"
+	"github.com/landfall-edge/landfall/internal/testnet"
+	"github.com/landfall-edge/landfall/internal/testwait"
 )
 
 // node is a machine of a cluster: its kube-proxy, and a node port.
@@ -64,19 +66,19 @@ func TestNodeDies(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
 	changed, _ := e.run()
-	port := freePort(t)
+	port := testnet.FreePort(t)
 	one, two := startNode(t, "n1", "127.0.0.21"), startNode(t, "n2", "127.0.0.22")
 	want := nodesState(port, false, one, two)
 	e.apply(want)
 	up := func(n *node) bool { return e.Health()["home/"+n.name].Up }
-	eventually(t, "both nodes are up", func() bool { return up(one) && up(two) })
+	testwait.Until(t, "both nodes are up", func() bool { return up(one) && up(two) })
 	select { // what was up is news
 	case <-changed:
 	default:
 		t.Error("nobody was told that the nodes are up")
 	}
 	l := startLoad(t, port, 4, "shop.test")
-	eventually(t, "both nodes serve", func() bool { return one.asked.Load() > 0 && two.asked.Load() > 0 })
+	testwait.Until(t, "both nodes serve", func() bool { return one.asked.Load() > 0 && two.asked.Load() > 0 })
 
 	one.sick.Store(true)
 	<-changed
@@ -101,7 +103,7 @@ func TestNodeDies(t *testing.T) {
 	before := one.asked.Load()
 	one.sick.Store(false)
 	<-changed
-	eventually(t, "the node serves again", func() bool { return one.asked.Load() > before })
+	testwait.Until(t, "the node serves again", func() bool { return one.asked.Load() > before })
 	l.stop()
 }
 
@@ -114,7 +116,7 @@ func TestAssumedNodes(t *testing.T) {
 			t.Parallel()
 			e := newEdge(t)
 			changed, _ := e.run()
-			port := freePort(t)
+			port := testnet.FreePort(t)
 			n := startNode(t, "n1", address)
 			n.sick.Store(true)
 			e.apply(nodesState(port, true, n))
@@ -128,7 +130,7 @@ func TestAssumedNodes(t *testing.T) {
 					return code == want
 				}
 			}
-			eventually(t, "an assumed node serves", serves(http.StatusOK))
+			testwait.Until(t, "an assumed node serves", serves(http.StatusOK))
 
 			n.sick.Store(false)
 			<-changed
@@ -146,10 +148,10 @@ func TestAssumedNodes(t *testing.T) {
 				t.Error("a node that answers does not serve")
 			}
 			n.sick.Store(true)
-			eventually(t, "a dead node leaves", serves(http.StatusServiceUnavailable))
-			eventually(t, "it is told", func() bool { return !e.Health()["home/n1"].Up })
+			testwait.Until(t, "a dead node leaves", serves(http.StatusServiceUnavailable))
+			testwait.Until(t, "it is told", func() bool { return !e.Health()["home/n1"].Up })
 			turn(true)
-			eventually(t, "an assumed node serves again", serves(http.StatusOK))
+			testwait.Until(t, "an assumed node serves again", serves(http.StatusOK))
 
 			e.reopen()
 			if done := e.apply(nodesState(port, true, n)); done.Way != engine.Nothing {

@@ -12,6 +12,7 @@ import (
 	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/model"
 	"github.com/landfall-edge/landfall/internal/testneed"
+	"github.com/landfall-edge/landfall/internal/testnet"
 )
 
 func write(t *testing.T, path, text string) {
@@ -24,7 +25,7 @@ func write(t *testing.T, path, text string) {
 // ownFile is an operator's frontend in a file of its own.
 func ownFile(t *testing.T) (path string, port uint16, text string) {
 	t.Helper()
-	port = freePort(t)
+	port = testnet.FreePort(t)
 	path = filepath.Join(t.TempDir(), "own.cfg")
 	text = fmt.Sprintf("frontend own\n  mode http\n  timeout client 5s\n  bind 127.0.0.1:%d\n  http-request return status 200\n", port)
 	write(t, path, text)
@@ -99,7 +100,7 @@ func TestOperatorsUser(t *testing.T) {
 		t.Errorf("the worker runs as %d, want nobody", uid(t, worker))
 	}
 	// The next worker takes over what this one still gets.
-	want.Listeners = append(want.Listeners, tcpListener("home/web/raw/1", freePort(t)))
+	want.Listeners = append(want.Listeners, tcpListener("home/web/raw/1", testnet.FreePort(t)))
 	sortState(&want)
 	if done := e.apply(want); done.Way != engine.Reload {
 		t.Errorf("by %q, want reload", done.Way)
@@ -152,7 +153,7 @@ func TestMasterDiesDuringAReload(t *testing.T) {
 		}
 	}()
 	more := want
-	more.Listeners = append([]*model.Listener{tcpListener("home/web/raw/1", freePort(t))}, want.Listeners...)
+	more.Listeners = append([]*model.Listener{tcpListener("home/web/raw/1", testnet.FreePort(t))}, want.Listeners...)
 	sortState(&more)
 	_, err = e.try(more)
 	if killErr := <-killed; killErr != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/model"
+	"github.com/landfall-edge/landfall/internal/testnet"
 )
 
 // These tests are the law of no lost request: clients that never retry, on kept
@@ -21,7 +22,7 @@ func TestEndpointChurn(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
 	e.run()
-	port := freePort(t)
+	port := testnet.FreePort(t)
 	const name = "home/web/shop/80/http"
 	var pods []*endpoint
 	state := func() model.State {
@@ -77,7 +78,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
 	e.run()
-	port := freePort(t)
+	port := testnet.FreePort(t)
 	pod := startEndpoint(t, "shop")
 	e.apply(webState(port, httpBackend("home/web/shop/80/http", pod.address)))
 	l := startLoad(t, port, 6, "shop.test")
@@ -85,7 +86,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 		gone := pod
 		pod = startEndpoint(t, "shop")
 		want := webState(port, httpBackend("home/web/shop/80/http", pod.address))
-		want.Listeners = append(want.Listeners, tcpListener(fmt.Sprintf("home/web/other/%d", i), freePort(t)))
+		want.Listeners = append(want.Listeners, tcpListener(fmt.Sprintf("home/web/other/%d", i), testnet.FreePort(t)))
 		sortState(&want)
 		if done := e.apply(want); done.Way != engine.Reload {
 			t.Fatalf("a new port by %q", done.Way)
@@ -103,7 +104,7 @@ func TestNewRoutesUnderLoad(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
 	e.run()
-	port := freePort(t)
+	port := testnet.FreePort(t)
 	var want model.State
 	want.Listeners = []*model.Listener{httpListener(port)}
 	for _, name := range []string{"red", "green", "blue"} {
@@ -145,7 +146,7 @@ func TestNewRoutesUnderLoad(t *testing.T) {
 func TestRouteLeavesAnEmptiedBackend(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
-	port := freePort(t)
+	port := testnet.FreePort(t)
 	const a, b = "home/web/a/80/http", "home/web/b/80/http"
 	pod := &endpoint{}
 	pod.start(t, "0.0.0.0:0", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "shop") }))
