@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,6 +24,7 @@ import (
 	"github.com/landfall-edge/landfall/internal/model"
 	"github.com/landfall-edge/landfall/internal/source/kube/object"
 	"github.com/landfall-edge/landfall/internal/source/kube/translate"
+	"github.com/landfall-edge/landfall/internal/testwait"
 )
 
 // The tests in this file feed a Source as its reflectors do, for what an API server
@@ -192,6 +194,32 @@ func TestStale(t *testing.T) {
 	s.health.answered(2)
 	if got := read(); got != "" {
 		t.Errorf("answered: %s", got)
+	}
+}
+
+// TestEnd ends a source whose API server is not there. The next attempt is due in
+// an hour, and is not waited for.
+func TestEnd(t *testing.T) {
+	s := offline(t, nil)
+	s.firstRetry = time.Hour
+	ctx, end := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- s.Run(ctx, func() {}) }()
+	for i := range s.kinds {
+		testwait.Until(t, s.kinds[i].name+" to fail", func() bool {
+			s.health.mu.Lock()
+			defer s.health.mu.Unlock()
+			return s.health.kinds[i].why != nil
+		})
+	}
+	end()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(testwait.Patience):
+		t.Error("it does not end")
 	}
 }
 
