@@ -184,8 +184,14 @@ func (c *checker) objects(out *desired.Output) {
 		}
 		c.finding(where, "%s", message)
 	}
+	routes := 0
+	for _, r := range out.State.Routes {
+		if r.Name != r.Listener { // which is nothing but its listener's port
+			routes++
+		}
+	}
 	c.ok("objects", "%s, %s, %s would be served", status.Count(len(out.State.Listeners), "listener"),
-		status.Count(len(out.State.Routes), "route"), status.Count(len(out.State.Backends), "backend"))
+		status.Count(routes, "route"), status.Count(len(out.State.Backends), "backend"))
 }
 
 // ports looks who holds what this edge would open.

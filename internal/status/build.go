@@ -33,7 +33,7 @@ func Build(now time.Time, snap Snapshot, stats engine.Stats, engineErr error) St
 	}
 	state := snap.Output.State
 	for _, l := range state.Listeners {
-		s.Listeners = append(s.Listeners, listener(l, stats))
+		s.Listeners = append(s.Listeners, listener(l, stats, engineErr == nil))
 	}
 	for _, r := range state.Routes {
 		s.Routes = append(s.Routes, Route{
@@ -56,12 +56,14 @@ func (s *Status) find(findings []model.Finding) {
 	}
 }
 
-func listener(l *model.Listener, stats engine.Stats) Listener {
+// listener is one that is wanted. An engine that answers and does not know it has
+// not opened it.
+func listener(l *model.Listener, stats engine.Stats, answered bool) Listener {
 	out := Listener{
 		Name: l.Name, VIP: l.VIP, Addresses: list(l.Addresses), Port: l.Port, Protocol: l.Protocol,
 		Object: l.Origin.String(),
 	}
-	if open, ok := stats.Listeners[l.Name]; ok {
+	if open, ok := stats.Listeners[l.Name]; ok || answered {
 		out.Open = &open
 	}
 	return out

@@ -3,6 +3,7 @@ package status
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -95,10 +96,41 @@ func (p *page) headline(s Status, up map[string]tally) {
 	if all.unknown {
 		known = "?"
 	}
-	p.wrap(2, cell{fmt.Sprintf("%s, %s, %s, %s of %s up, %s", Count(len(s.Listeners), "listener"),
-		Count(len(s.Routes), "route"), Count(len(s.Backends), "backend"), known,
-		Count(all.total, "endpoint"), Count(len(s.Findings), "finding")), plain})
+	listeners, none := Count(len(s.Listeners), "listener"), false
+	if shut := closed(s.Listeners); shut > 0 {
+		listeners += fmt.Sprintf(" (%d not open)", shut)
+		none = shut == len(s.Listeners)
+	}
+	if none || len(s.Listeners) == 0 && len(s.Findings) > 0 {
+		p.wrap(2, cell{"nothing is served" + seeFindings(s), red})
+	}
+	p.wrap(2, cell{fmt.Sprintf("%s, %s, %s, %s of %s up, %s", listeners, Count(len(ownLine(s.Routes)), "route"),
+		Count(len(s.Backends), "backend"), known, Count(all.total, "endpoint"), Count(len(s.Findings), "finding")), plain})
 	p.engine(s.HAProxy)
+}
+
+// closed counts the listeners that the engine has not opened.
+func closed(listeners []Listener) int {
+	n := 0
+	for _, l := range listeners {
+		if l.Open != nil && !*l.Open {
+			n++
+		}
+	}
+	return n
+}
+
+func seeFindings(s Status) string {
+	if len(s.Findings) == 0 {
+		return ""
+	}
+	return "; see the findings below"
+}
+
+// ownLine are the routes that have a line of their own. The one route of a TCP
+// listener, which has its name, is told with it.
+func ownLine(all []Route) []Route {
+	return slices.DeleteFunc(slices.Clone(all), func(r Route) bool { return r.Name == r.Listener })
 }
 
 func (p *page) engine(h HAProxy) {
@@ -166,7 +198,7 @@ func (p *page) where(s Status) {
 func (p *page) listeners(s Status, up map[string]tally) {
 	p.title("listeners", len(s.Listeners))
 	if len(s.Listeners) == 0 {
-		p.line(cell{"  nothing is served yet", yellow})
+		p.line(cell{"  nothing is served", yellow})
 	}
 	targets, routes := map[string]string{}, map[string]int{}
 	for _, r := range s.Routes {
@@ -209,22 +241,16 @@ func sockets(l Listener) []string {
 }
 
 func (p *page) routes(s Status, up map[string]tally) {
-	tcp := map[string]bool{}
-	for _, l := range s.Listeners {
-		tcp[l.Name] = l.Protocol == model.TCP
+	own := ownLine(s.Routes)
+	if len(own) == 0 {
+		return
 	}
+	p.title("routes", len(own))
 	var rows [][]cell
-	n := 0
-	for _, r := range s.Routes {
-		if !tcp[r.Listener] { // the others are told with their listeners
-			rows = append(rows, routeRows(r, up)...)
-			n++
-		}
+	for _, r := range own {
+		rows = append(rows, routeRows(r, up)...)
 	}
-	if n > 0 {
-		p.title("routes", n)
-		p.table(2, rows)
-	}
+	p.table(2, rows)
 }
 
 // routeRows is a line for each backend of a route.
