@@ -38,8 +38,12 @@ func TestGivesUp(t *testing.T) {
 	for _, tt := range tests {
 		synctest.Test(t, func(t *testing.T) {
 			f := &failing{TB: t}
-			go testwait.UntilSeen(f, "the answer", func() (bool, string) { return false, tt.seen })
-			time.Sleep(2 * testwait.Patience)
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				testwait.UntilSeen(f, "the answer", func() (bool, string) { return false, tt.seen })
+			}()
+			<-ended
 			if f.said != tt.want {
 				t.Errorf("got %q, want %q", f.said, tt.want)
 			}
