@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -84,6 +85,16 @@ func startMany(b *testing.B, n int) (*edge, model.State) {
 	return e, want
 }
 
+// cpu is what this process, which is the agent here, has used.
+func cpu(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 func (e *edge) must(b *testing.B, have, want model.State) {
 	done, err := e.Apply(context.Background(), want, plan.Diff(have, want))
 	if err != nil || done.Way != engine.Runtime {
@@ -99,7 +110,7 @@ func BenchmarkRuntimeEndpointChange(b *testing.B) {
 			e, have := startMany(b, n)
 			e.run() // it deletes what left
 			b.ReportAllocs()
-			i := 0
+			i, before := 0, cpu(b)
 			for b.Loop() {
 				want := have
 				want.Backends = slices.Clone(have.Backends)
@@ -114,6 +125,7 @@ func BenchmarkRuntimeEndpointChange(b *testing.B) {
 				have = want
 				i++
 			}
+			b.ReportMetric(float64(cpu(b)-before)/float64(b.N), "cpu-ns/op")
 		})
 	}
 }
@@ -128,10 +140,12 @@ func BenchmarkRuntimeRouteChange(b *testing.B) {
 			sortState(&more)
 			b.ReportAllocs()
 			have, want := base, more
+			before := cpu(b)
 			for b.Loop() {
 				e.must(b, have, want)
 				have, want = want, have
 			}
+			b.ReportMetric(float64(cpu(b)-before)/float64(b.N), "cpu-ns/op")
 		})
 	}
 }

@@ -47,29 +47,21 @@ func (c client) ask(ctx context.Context, line string) (string, error) {
 	if err := conn.(*net.UnixConn).CloseWrite(); err != nil {
 		return "", fmt.Errorf("ask HAProxy %q: %w", cut(line), err)
 	}
-	var b strings.Builder
-	if _, err := io.Copy(&b, io.LimitReader(conn, replyLimit)); err != nil {
+	reply, err := io.ReadAll(io.LimitReader(conn, replyLimit))
+	if err != nil {
 		if ctx.Err() != nil {
 			err = fmt.Errorf("no answer within %s", replyTimeout)
 		}
 		return "", fmt.Errorf("ask HAProxy %q: %w", cut(line), err)
 	}
-	return b.String(), nil
+	return string(reply), nil
 }
 
 // run sends commands in as few lines as may be and checks every reply.
 func (c client) run(ctx context.Context, commands []command) error {
 	for len(commands) > 0 {
-		n, size := 0, 0
-		for n < len(commands) && (n == 0 || size+len(commands[n].text)+1 <= lineLimit) {
-			size += len(commands[n].text) + 1
-			n++
-		}
-		texts := make([]string, n)
-		for i, cmd := range commands[:n] {
-			texts[i] = cmd.text
-		}
-		reply, err := c.ask(ctx, strings.Join(texts, ";"))
+		n := oneLine(commands)
+		reply, err := c.ask(ctx, join(commands[:n]))
 		if err != nil {
 			return err
 		}
@@ -79,6 +71,24 @@ func (c client) run(ctx context.Context, commands []command) error {
 		commands = commands[n:]
 	}
 	return nil
+}
+
+// oneLine is how many of the commands go into one line, one at least.
+func oneLine(commands []command) int {
+	n, size := 0, 0
+	for n < len(commands) && (n == 0 || size+len(commands[n].text)+1 <= lineLimit) {
+		size += len(commands[n].text) + 1
+		n++
+	}
+	return n
+}
+
+func join(commands []command) string {
+	texts := make([]string, len(commands))
+	for i, c := range commands {
+		texts[i] = c.text
+	}
+	return strings.Join(texts, ";")
 }
 
 func cut(s string) string {

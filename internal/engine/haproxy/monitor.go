@@ -230,39 +230,67 @@ func (e *Engine) lookAtProbes(ctx context.Context) bool {
 	return news
 }
 
-// bury deletes servers whose endpoints left, once they are idle. One that is
-// not stays for the next time.
+// bury deletes servers whose endpoints left, once they are idle. One that is not
+// stays for the next time. Nobody else waits for more than one line of them.
 func (e *Engine) bury(ctx context.Context) {
+	const atOnce = 50
+	for batch := range slices.Chunk(e.leaving(), atOnce) {
+		if !e.buryThese(ctx, batch) {
+			return
+		}
+	}
+}
+
+// leaver is a server that is on its way out, in HAProxy's words.
+type leaver struct{ backend, server string }
+
+func (e *Engine) leaving() []leaver {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var all []leaver
+	for be, zombies := range e.names.zombies {
+		for _, z := range zombies {
+			all = append(all, leaver{be, z.name})
+		}
+	}
+	return all
+}
+
+// buryThese reports whether there is a use in going on.
+func (e *Engine) buryThese(ctx context.Context, batch []leaver) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.trusted || !e.running.up {
-		return
+		return false
 	}
-	for be, zombies := range e.names.zombies {
-		var left []zombie
-		for batch := range slices.Chunk(zombies, 50) {
-			texts := make([]string, len(batch))
-			for i, z := range batch {
-				texts[i] = "del server " + be + "/" + z.name
+	zombies := e.names.zombies
+	var commands []command
+	batch = slices.DeleteFunc(batch, func(x leaver) bool { // it came back
+		return !slices.ContainsFunc(zombies[x.backend], func(z zombie) bool { return z.name == x.server })
+	})
+	for _, x := range batch {
+		commands = append(commands, command{text: "del server " + x.backend + "/" + x.server})
+	}
+	for len(commands) > 0 {
+		n := oneLine(commands)
+		rest, err := e.stats.ask(ctx, join(commands[:n]))
+		if err != nil {
+			return false
+		}
+		for _, x := range batch[:n] {
+			var reply string
+			reply, rest = nextReply(rest)
+			if strings.Contains(reply, "still has connections") {
+				continue
 			}
-			rest, err := e.stats.ask(ctx, strings.Join(texts, ";"))
-			if err != nil {
-				return
-			}
-			for _, z := range batch {
-				var reply string
-				reply, rest = nextReply(rest)
-				if strings.Contains(reply, "still has connections") {
-					left = append(left, z)
-				}
+			zombies[x.backend] = slices.DeleteFunc(zombies[x.backend], func(z zombie) bool { return z.name == x.server })
+			if len(zombies[x.backend]) == 0 {
+				delete(zombies, x.backend)
 			}
 		}
-		if len(left) == 0 {
-			delete(e.names.zombies, be)
-		} else {
-			e.names.zombies[be] = left
-		}
+		commands, batch = commands[n:], batch[n:]
 	}
+	return true
 }
 
 // watchSlowly looks at what seldom changes: the operator's files, and whether

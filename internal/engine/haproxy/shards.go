@@ -31,8 +31,15 @@ func shardFile(part, name string, count uint32) string {
 	return fmt.Sprintf("%s%03d%s", part, h%count, cfgSuffix)
 }
 
-// shard is what one file holds: name -> object.
-type shard[T any] map[string]*T
+// shard is what one file holds, by the objects' names.
+type shard[T any] map[string]*section[T]
+
+// section is an object and its part of the file, once it was rendered: what did
+// not change is not rendered again.
+type section[T any] struct {
+	object *T
+	text   string
+}
 
 // shards are the files of backends and listeners: file -> what it holds.
 type shards struct {
@@ -55,7 +62,7 @@ func put[T any](files map[string]shard[T], file, name string, object *T) {
 	if files[file] == nil {
 		files[file] = shard[T]{}
 	}
-	files[file][name] = object
+	files[file][name] = &section[T]{object: object}
 }
 
 // change brings a plan in and returns the files that are others by it.
@@ -84,14 +91,18 @@ func changeShard[T any](files map[string]shard[T], where func(string) string, s 
 
 // render is the content of a file; empty means that there is none.
 func (sh *shards) render(r renderer, file string, tcp map[string]*model.Route) string {
+	return sh.backends[file].render(r.backend) +
+		sh.listeners[file].render(func(l *model.Listener) string { return r.listenerFile(l, tcp[l.Name]) })
+}
+
+func (s shard[T]) render(one func(*T) string) string {
 	var b strings.Builder
-	backends := sh.backends[file]
-	for _, name := range slices.Sorted(maps.Keys(backends)) {
-		b.WriteString(r.backend(backends[name]))
-	}
-	listeners := sh.listeners[file]
-	for _, name := range slices.Sorted(maps.Keys(listeners)) {
-		b.WriteString(r.listenerFile(listeners[name], tcp[name]))
+	for _, name := range slices.Sorted(maps.Keys(s)) {
+		x := s[name]
+		if x.text == "" {
+			x.text = one(x.object)
+		}
+		b.WriteString(x.text)
 	}
 	return b.String()
 }
