@@ -267,7 +267,7 @@ func TestNoNewsNoReport(t *testing.T) {
 		if len(w.reported) != reports {
 			t.Error("reported though only an endpoint changed")
 		}
-		if got := w.agent.Snapshot().Changes[0].Objects; got != "web/a.test: 1 endpoint added, 1 endpoint removed" {
+		if got := w.agent.Snapshot().Changes[0].Objects; got != "web/a.test: endpoint 10.0.0.2:80 added, endpoint 10.0.0.1:80 removed" {
 			t.Errorf("the change reads %q", got)
 		}
 	})

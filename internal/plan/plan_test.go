@@ -17,7 +17,8 @@ import (
 	"github.com/landfall-edge/landfall/internal/testgolden"
 )
 
-// TestDiff reads have and want from each case and compares the plan's text.
+// TestDiff reads have and want from each case and compares the plan's text, and the
+// news of it.
 func TestDiff(t *testing.T) {
 	testgolden.Run(t, "testdata/*.txtar", func(t *testing.T, in *txtar.Archive) *txtar.Archive {
 		var have, want model.State
@@ -28,14 +29,20 @@ func TestDiff(t *testing.T) {
 				decode(t, f.Data, &have)
 			case "want.yaml":
 				decode(t, f.Data, &want)
-			case "plan.txt":
+			case "plan.txt", "news.txt":
 				continue
 			default:
 				t.Fatalf("unknown file %s", f.Name)
 			}
 			out.Files = append(out.Files, f)
 		}
-		out.Files = append(out.Files, txtar.File{Name: "plan.txt", Data: []byte(plan.Diff(have, want).String())})
+		p := plan.Diff(have, want)
+		var news strings.Builder
+		for _, n := range p.News() {
+			fmt.Fprintln(&news, n)
+		}
+		out.Files = append(out.Files, txtar.File{Name: "plan.txt", Data: []byte(p.String())},
+			txtar.File{Name: "news.txt", Data: []byte(news.String())})
 		return out
 	})
 }

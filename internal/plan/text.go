@@ -56,7 +56,7 @@ func word(s string) string {
 func listenerText(l *model.Listener) string {
 	text := fmt.Sprintf("%s %s", word(string(l.Protocol)), binds(l))
 	if len(l.SourceRanges) > 0 {
-		text += "  from " + some(l.SourceRanges, netip.Prefix.String)
+		text += "  from " + some(l.SourceRanges, shown, netip.Prefix.String)
 	}
 	return text
 }
@@ -66,7 +66,7 @@ func binds(l *model.Listener) string {
 	if len(l.Addresses) == 0 {
 		return "*:" + strconv.Itoa(int(l.Port))
 	}
-	return some(l.Addresses, func(a netip.Addr) string { return netip.AddrPortFrom(a, l.Port).String() })
+	return some(l.Addresses, shown, func(a netip.Addr) string { return netip.AddrPortFrom(a, l.Port).String() })
 }
 
 func listenerChange(have, want *model.Listener) string {
@@ -74,7 +74,7 @@ func listenerChange(have, want *model.Listener) string {
 	c.add("", binds(have), binds(want))
 	c.add("", word(string(have.Protocol)), word(string(want.Protocol)))
 	c.add("VIP ", word(have.VIP), word(want.VIP))
-	c.add("from ", some(have.SourceRanges, netip.Prefix.String), some(want.SourceRanges, netip.Prefix.String))
+	c.add("from ", some(have.SourceRanges, shown, netip.Prefix.String), some(want.SourceRanges, shown, netip.Prefix.String))
 	return c.text(have.Origin, want.Origin)
 }
 
@@ -85,6 +85,18 @@ func routeText(r *model.Route) string {
 // matchText is what a route takes: "shop.example.com/cart", "*/", "=" before an
 // exact path, and how strongly when it is no rule that a person wrote.
 func matchText(r *model.Route) string {
+	switch r.Rank {
+	case model.Explicit:
+		return hostPath(r)
+	case model.DefaultRoute:
+		return hostPath(r) + " (default)"
+	case model.LastResort:
+		return hostPath(r) + " (last resort)"
+	}
+	return hostPath(r) + " (rank " + strconv.Itoa(int(r.Rank)) + ")"
+}
+
+func hostPath(r *model.Route) string {
 	host, path := r.Match.Host, r.Match.Path
 	if host == "" {
 		host = "*"
@@ -95,15 +107,7 @@ func matchText(r *model.Route) string {
 	if r.Match.Exact {
 		path = "=" + path
 	}
-	switch r.Rank {
-	case model.Explicit:
-		return word(host + path)
-	case model.DefaultRoute:
-		return word(host+path) + " (default)"
-	case model.LastResort:
-		return word(host+path) + " (last resort)"
-	}
-	return word(host+path) + " (rank " + strconv.Itoa(int(r.Rank)) + ")"
+	return word(host + path)
 }
 
 func targets(r *model.Route) string {
@@ -113,7 +117,7 @@ func targets(r *model.Route) string {
 	case 1:
 		return word(r.Backends[0].Name)
 	}
-	return some(r.Backends, func(b model.WeightedBackend) string {
+	return some(r.Backends, shown, func(b model.WeightedBackend) string {
 		return word(b.Name) + " " + strconv.Itoa(b.Weight)
 	})
 }
@@ -135,7 +139,7 @@ func backendText(b *model.Backend) string {
 	if len(b.Endpoints) == 0 {
 		return text + "  no endpoints"
 	}
-	return text + "  " + some(b.Endpoints, endpointText)
+	return text + "  " + some(b.Endpoints, shown, endpointText)
 }
 
 func options(b *model.Backend) string {
@@ -213,7 +217,7 @@ func endpointChanges(have, want []model.Endpoint) string {
 		}
 	}
 	slices.SortStableFunc(all, func(a, b string) int { return strings.Compare(a[:1], b[:1]) })
-	return some(all, func(s string) string { return s })
+	return some(all, shown, func(s string) string { return s })
 }
 
 func probeText(p *model.Probe) string {
@@ -254,12 +258,12 @@ func (c *changes) text(have, want model.Origin) string {
 	return strings.Join(c.lines, "; ")
 }
 
-// some names the first few and counts the rest.
-func some[T any](all []T, text func(T) string) string {
+// some names the first so many and counts the rest.
+func some[T any](all []T, most int, text func(T) string) string {
 	var b strings.Builder
 	for i, v := range all {
-		if i == shown && len(all) > shown+1 {
-			fmt.Fprintf(&b, " and %d more", len(all)-shown)
+		if i == most && len(all) > most+1 {
+			fmt.Fprintf(&b, " and %d more", len(all)-most)
 			break
 		}
 		if i > 0 {

@@ -121,7 +121,8 @@ type Finding struct {
 // Change is something that went live.
 type Change struct {
 	At time.Time `json:"at"`
-	// Objects says what changed, in short: "web/shop: 1 endpoint added".
+	// Objects says what changed, in short: "web/shop: endpoint
+	// 10.0.0.1:8080 added".
 	Objects string `json:"objects"`
 	// Cause says why it took this way.
 	Cause string     `json:"cause"`
