@@ -82,8 +82,8 @@ golden: test-deps ## rewrite the expected results in testdata; review the diff
 	go test -vet=off $(call folders,testgolden\.Run) -update
 
 .PHONY: docs
-docs: go ## regenerate what is generated below docs (every go:generate line)
-	go generate ./...
+docs: go ## regenerate what is generated below docs
+	go test -vet=off $(call folders,testgolden\.File) -run TestReference -update
 
 .PHONY: lint
 lint: go ## look for mistakes and for breaks of the style

@@ -43,15 +43,37 @@ func Run(t *testing.T, pattern string, complete func(t *testing.T, in *txtar.Arc
 				t.Errorf("%s has %d lines, and a case may have %d to be reviewed: split it", path, n, maxLines)
 			}
 			if *update {
-				if err := os.WriteFile(path, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
+				rewrite(t, path, got)
 				return
 			}
 			for _, d := range differences(want, got) {
 				t.Errorf("%s: %s\nIf that is meant, run make golden.", path, d)
 			}
 		})
+	}
+}
+
+// File compares a whole file with what it should be, such as a page that is
+// generated. With -update it is written.
+func File(t *testing.T, path string, got []byte) {
+	t.Helper()
+	if *update {
+		rewrite(t, path, got)
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := diff(want, got); d != "" {
+		t.Errorf("%s differs (-want +got):\n%s\nIf that is meant, run make docs.", path, d)
+	}
+}
+
+func rewrite(t *testing.T, path string, got []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, got, 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 
