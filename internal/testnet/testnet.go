@@ -5,6 +5,7 @@ package testnet
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -25,7 +26,7 @@ const insideKey = "LANDFALL_TEST_NETWORK"
 //	if !testnet.Inside(t, "198.51.100.1/32") {
 //		return
 //	}
-func Inside(t *testing.T, addresses ...string) bool {
+func Inside(t testing.TB, addresses ...string) bool {
 	t.Helper()
 	if os.Getenv(insideKey) == t.Name() {
 		return true
@@ -44,7 +45,12 @@ func Inside(t *testing.T, addresses ...string) bool {
 	for _, a := range addresses {
 		run(t, ip, "-n", name, "address", "add", a, "dev", "lo")
 	}
-	again := []string{"netns", "exec", name, os.Args[0], "-test.run=^" + t.Name() + "$", "-test.count=1"}
+	again := []string{"netns", "exec", name, os.Args[0], "-test.count=1"}
+	if _, bench := t.(*testing.B); bench {
+		again = append(again, "-test.run=^$", "-test.bench=^"+t.Name()+"$", "-test.benchtime="+flag.Lookup("test.benchtime").Value.String())
+	} else {
+		again = append(again, "-test.run=^"+t.Name()+"$")
+	}
 	if testing.Verbose() {
 		again = append(again, "-test.v")
 	}
@@ -63,7 +69,7 @@ func Inside(t *testing.T, addresses ...string) bool {
 	return false
 }
 
-func run(t *testing.T, name string, args ...string) {
+func run(t testing.TB, name string, args ...string) {
 	t.Helper()
 	if out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput(); err != nil {
 		t.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, out)

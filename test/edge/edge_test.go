@@ -37,7 +37,7 @@ type cluster struct {
 	clients kubernetes.Interface
 }
 
-func newCluster(t *testing.T) *cluster {
+func newCluster(t testing.TB) *cluster {
 	t.Helper()
 	c := &cluster{Server: testkube.Start(t)}
 	shipped, err := filepath.Glob("../../deploy/kubernetes/*.yaml")
@@ -60,7 +60,7 @@ func newCluster(t *testing.T) *cluster {
 }
 
 // startEdge runs an edge of a file until the test ends.
-func startEdge(t *testing.T, file string) *app.App {
+func startEdge(t testing.TB, file string) *app.App {
 	t.Helper()
 	testneed.Binary(t, "haproxy")
 	edge, err := spec.Parse([]byte(file), "edge.yaml")
@@ -86,13 +86,13 @@ func startEdge(t *testing.T, file string) *app.App {
 }
 
 // serve answers every request at an address with a text.
-func serve(t *testing.T, address, text string) *testnet.Server {
+func serve(t testing.TB, address, text string) *testnet.Server {
 	t.Helper()
 	return testnet.Serve(t, address, testnet.Text(text))
 }
 
 // get asks once; what went wrong is the body, for it is told.
-func get(t *testing.T, url, host string) (code int, body string) {
+func get(t testing.TB, url, host string) (code int, body string) {
 	t.Helper()
 	code, body, err := testnet.Get(t.Context(), url, host)
 	if err != nil {
@@ -101,7 +101,7 @@ func get(t *testing.T, url, host string) (code int, body string) {
 	return code, body
 }
 
-func answers(t *testing.T, url, host, want string) {
+func answers(t testing.TB, url, host, want string) {
 	t.Helper()
 	testwait.UntilSeen(t, host+" at "+url+" answers "+want, func() (bool, string) {
 		code, body := get(t, url, host)
