@@ -40,7 +40,7 @@ func Binary(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil {
-		Need(t, name, "apt-get install "+name)
+		Need(t, name, "run make test-deps, or install it by hand")
 	}
 	return path
 }

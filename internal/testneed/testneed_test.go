@@ -54,7 +54,7 @@ func TestBinary(t *testing.T) {
 		t.Errorf("there: got %q, outcome %q, want %q", path, got, program)
 	}
 	got := outcome(t, func(tb testing.TB) { testneed.Binary(tb, "missing") })
-	if want := "skip: missing is missing: apt-get install missing"; got != want {
+	if want := "skip: missing is missing: run make test-deps, or install it by hand"; got != want {
 		t.Errorf("missing: got %q, want %q", got, want)
 	}
 }

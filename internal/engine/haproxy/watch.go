@@ -56,6 +56,11 @@ func CheckPaths(s Settings) error {
 			return fmt.Errorf("the folder %q cannot stand in HAProxy's configuration; use letters, digits and - _ . + @ in stateDir and admin.socket", dir)
 		}
 	}
+	// HAProxy keeps the paths of all files in one variable: see shards.go.
+	const variable = 128 << 10
+	if (backendShards+listenerShards+100)*len(filepath.Join(s.Dir, currentLink, backendPart+"000"+cfgSuffix)+";") > variable {
+		return fmt.Errorf("the path of the state folder is too long for HAProxy (%d bytes): choose a shorter stateDir", len(s.Dir))
+	}
 	for _, name := range []string{masterSocket, statsSocket, metricsSocket, peersSocket, logSocket, nextSockets + "3w5e11264sgsf.sock"} {
 		// HAProxy binds a temporary name first: the path, a pid and ".tmp".
 		if p := s.socket(name); len(p) > limit-len(".4194304.tmp") {
