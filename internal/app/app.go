@@ -98,7 +98,7 @@ func newEngine(ctx context.Context, edge *spec.Edge, log *slog.Logger) (*haproxy
 func engineConfig(edge *spec.Edge, log *slog.Logger) haproxy.Config {
 	return haproxy.Config{
 		Binary: program(edge.HAProxy.Binary), Dir: filepath.Join(edge.StateDir, haproxyDir),
-		RunDir: filepath.Dir(edge.Admin.Socket), Extra: edge.HAProxy.Extra, Log: log,
+		RunDir: filepath.Dir(edge.Admin.Socket), Extra: edge.HAProxy.Extra, Spares: edge.HAProxy.SpareBackends, Log: log,
 	}
 }
 

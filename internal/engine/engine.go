@@ -91,6 +91,10 @@ type Stats struct {
 	Version string `json:"version"`
 	// Reloads since the engine was started.
 	Reloads int `json:"reloads"`
+	// Spares are backends kept for new ones to take without a reload, and FreeSpares
+	// those that nobody has taken.
+	Spares     int `json:"spares"`
+	FreeSpares int `json:"freeSpares"`
 	// Workers that live, the newest first.
 	Workers []Worker `json:"workers"`
 	// Backends by name, then endpoints by address.

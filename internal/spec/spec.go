@@ -135,8 +135,7 @@ type HAProxy struct {
 	Binary string `json:"binary"` // an absolute path, or a name to look up in PATH
 	// Extra are absolute paths of the operator's own configuration files.
 	Extra []string `json:"extra,omitempty"`
-	// SpareBackends is how many backends can come before a reload; nothing uses it
-	// yet.
+	// SpareBackends is how many plain HTTP backends can come before a reload.
 	SpareBackends int `json:"spareBackends"`
 }
 

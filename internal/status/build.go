@@ -19,7 +19,7 @@ func Build(now time.Time, snap Snapshot, stats engine.Stats, engineErr error) St
 		Sources:   list(snap.Sources),
 		Listeners: []Listener{}, Routes: []Route{}, Backends: []Backend{}, Findings: []Finding{},
 		Changes: list(snap.Changes),
-		HAProxy: HAProxy{Version: stats.Version, Reloads: stats.Reloads, Workers: list(stats.Workers)},
+		HAProxy: HAProxy{Version: stats.Version, Reloads: stats.Reloads, Workers: list(stats.Workers), Spares: stats.Spares, FreeSpares: stats.FreeSpares},
 	}
 	for _, v := range snap.VIPs {
 		s.VIPs = append(s.VIPs, VIP{Name: v.Name, Addresses: list(v.Addresses), Any: v.Any})

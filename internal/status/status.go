@@ -136,5 +136,8 @@ type HAProxy struct {
 	Version string          `json:"version"`
 	Reloads int             `json:"reloads"`
 	Workers []engine.Worker `json:"workers"`
-	Error   string          `json:"error,omitempty"` // it did not answer
+	// Spares are backends that new ones can take without a reload.
+	Spares     int    `json:"spares"`
+	FreeSpares int    `json:"freeSpares"`
+	Error      string `json:"error,omitempty"` // it did not answer
 }

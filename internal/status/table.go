@@ -152,6 +152,9 @@ func (p *page) engine(h HAProxy) {
 		}
 	}
 	text += ", " + Count(open, "connection")
+	if h.Spares > 0 {
+		text += fmt.Sprintf(", %d of %s free", h.FreeSpares, Count(h.Spares, "spare backend"))
+	}
 	if len(h.Workers) == old {
 		text = "HAProxy " + h.Version + " is not running"
 	}

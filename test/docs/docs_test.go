@@ -160,7 +160,7 @@ func TestEdgeFiles(t *testing.T) {
 func TestNotUsed(t *testing.T) {
 	const told = "not used in this"
 	example, page := strings.Split(read(t, "examples/edge-full.yaml"), "\n"), read(t, "docs/user/edge-file.md")
-	for field, row := range map[string]string{"https:": "https.port", "  spareBackends:": "haproxy.spareBackends"} {
+	for field, row := range map[string]string{"https:": "https.port"} {
 		at := slices.IndexFunc(example, func(line string) bool { return strings.HasPrefix(line, field) })
 		if at < 2 || !strings.Contains(example[at-1]+example[at-2], told) {
 			t.Errorf("examples/edge-full.yaml does not say before %s that it is not used", strings.TrimSpace(field))

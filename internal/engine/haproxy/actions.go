@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -77,7 +78,7 @@ func tcpRoutes(s model.State) map[string]*model.Route {
 
 // reloadCause says why the plan needs a reload, in words for people; empty means
 // that the runtime API can do all of it.
-func (r renderer) reloadCause(l loaded, want model.State, p plan.Plan) string {
+func (r renderer) reloadCause(l loaded, n names, want model.State, p plan.Plan) string {
 	if cause := r.listenersCause(l, want, p.Listeners); cause != "" {
 		return cause
 	}
@@ -86,16 +87,8 @@ func (r renderer) reloadCause(l loaded, want model.State, p plan.Plan) string {
 			return cause
 		}
 	}
-	for _, s := range p.Backends {
-		if s.Want == nil {
-			continue
-		}
-		switch have, ok := l.Backends[s.Want.Name]; {
-		case !ok:
-			return "new backend " + s.Want.Origin.String()
-		case have != shape(backendShape(s.Want)):
-			return "options of backend " + s.Want.Origin.String() + " changed"
-		}
+	if cause := n.sparesCause(l, p, r.settings.Spares); cause != "" {
+		return cause
 	}
 	for _, s := range p.Probes {
 		if s.Want == nil {
@@ -151,10 +144,14 @@ type zombie struct {
 type names struct {
 	other   map[string]map[netip.AddrPort]string // backend -> address -> server
 	zombies map[string][]zombie                  // backend ->
+	spares  map[string]string                    // backend of the model -> the spare that serves it
 }
 
-func newNames() names {
-	return names{other: map[string]map[netip.AddrPort]string{}, zombies: map[string][]zombie{}}
+// newNames knows no servers yet, and which spares are taken.
+func newNames(spares map[string]string) names {
+	n := names{other: map[string]map[netip.AddrPort]string{}, zombies: map[string][]zombie{}, spares: map[string]string{}}
+	maps.Copy(n.spares, spares)
+	return n
 }
 
 func (n names) of(backend string, a netip.AddrPort) string {
@@ -195,7 +192,7 @@ func (r renderer) runtimeCommands(p plan.Plan, n names) []command {
 		add, l := r.backendCommands(s, n)
 		cs, leave = append(cs, add...), append(leave, l...)
 	}
-	cs = append(cs, r.mapCommands(p.Routes)...)
+	cs = append(cs, r.mapCommands(p.Routes, n)...)
 	return append(cs, leave...)
 }
 
@@ -238,7 +235,7 @@ func compareHeads(have, want []model.Endpoint) int {
 // add brings a new endpoint in, by its server that is still there when it is the
 // same.
 func (r renderer) add(b *model.Backend, e model.Endpoint, n names) []command {
-	be, args, name := encode(b.Name), r.serverArgs(b, e), serverName(e.Address)
+	be, args, name := n.backend(b.Name), r.serverArgs(b, e), serverName(e.Address)
 	taken := map[string]bool{}
 	for i, z := range n.zombies[be] {
 		if !isServerOf(z.name, e.Address) {
@@ -279,7 +276,7 @@ func isServerOf(name string, a netip.AddrPort) bool {
 // remove stops new requests to an endpoint; what it is answering goes on. The
 // server is deleted when it is idle.
 func (r renderer) remove(b *model.Backend, e model.Endpoint, n names) []command {
-	be := encode(b.Name)
+	be := n.backend(b.Name)
 	name := n.of(be, e.Address)
 	n.set(be, e.Address, serverName(e.Address))
 	n.zombies[be] = append(n.zombies[be], zombie{name: name, args: r.serverArgs(b, e)})
@@ -288,7 +285,7 @@ func (r renderer) remove(b *model.Backend, e model.Endpoint, n names) []command 
 
 // change alters an endpoint in place where HAProxy can, else by a new server.
 func (r renderer) change(s plan.Step[model.Backend], have, want model.Endpoint, n names) (add, leave []command) {
-	be := encode(s.Want.Name)
+	be := n.backend(s.Want.Name)
 	name := n.of(be, want.Address)
 	same := have
 	same.Weight = want.Weight
@@ -310,22 +307,22 @@ func (r renderer) change(s plan.Step[model.Backend], have, want model.Endpoint, 
 
 // mapCommands changes map entries. A key that one route gives up and another
 // takes is set once, so that no request falls between them.
-func (r renderer) mapCommands(steps []plan.Step[model.Route]) []command {
+func (r renderer) mapCommands(steps []plan.Step[model.Route], n names) []command {
 	type key struct{ file, key string }
 	gone, wanted := map[key]bool{}, map[key]string{}
 	var keys []key
 	for _, s := range steps {
-		for _, route := range []*model.Route{s.Have, s.Want} {
+		for i, route := range []*model.Route{s.Have, s.Want} {
 			if route == nil {
 				continue
 			}
 			e := entry(route)
 			k := key{r.settings.mapPath(e.listener, e.kind), e.key}
 			keys = append(keys, k)
-			if route == s.Have {
+			if have := i == 0; have {
 				gone[k] = true
 			} else {
-				wanted[k] = e.value
+				wanted[k] = n.target(route)
 			}
 		}
 	}

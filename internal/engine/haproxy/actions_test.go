@@ -25,7 +25,7 @@ func actionsCase(t *testing.T, archive *txtar.Archive) *txtar.Archive {
 	settings := Settings{Dir: "/var/lib/landfall/haproxy", RunDir: "/run/landfall", OKPort: 9181}
 	var l loaded
 	var have, want model.State
-	n := newNames()
+	n := newNames(nil)
 	for i, f := range archive.Files {
 		if strings.HasSuffix(f.Name, ".txt") {
 			archive.Files[i].Data = []byte(act(settings, &l, n, have, want))
@@ -48,7 +48,7 @@ func actionsCase(t *testing.T, archive *txtar.Archive) *txtar.Archive {
 func act(settings Settings, l *loaded, n names, have, want model.State) string {
 	p := plan.Diff(have, want)
 	r := newRenderer(settings, want.Probes)
-	if cause := r.reloadCause(*l, want, p); cause != "" {
+	if cause := r.reloadCause(*l, n, want, p); cause != "" {
 		*l = r.shapes(want, "")
 		clear(n.other)
 		clear(n.zombies)

@@ -21,7 +21,7 @@ const generationMark = "landfall:"
 // adopt finds out what runs: which worker, what it has loaded, and where its
 // servers and maps differ from what was applied last.
 func (e *Engine) adopt(ctx context.Context) error {
-	e.names, e.have = newNames(), model.State{}
+	e.have = model.State{}
 	if err := e.findWorker(ctx); err != nil {
 		return err
 	}
@@ -37,6 +37,12 @@ func (e *Engine) adopt(ctx context.Context) error {
 		}
 		e.remembered = e.running.generation
 	}
+	if len(e.disk.spares) > 0 && e.disk.worker != e.running.pid {
+		// This worker has every backend under its own name, and we know no shapes.
+		e.disk.spares = map[string]string{}
+		e.running.stale = "somebody else reloaded HAProxy"
+	}
+	e.names = newNames(e.disk.spares)
 	have, err := e.verify(ctx, e.memory)
 	if err != nil {
 		return err
@@ -127,8 +133,19 @@ func (e *Engine) verify(ctx context.Context, s model.State) (model.State, error)
 	}
 	r := newRenderer(e.disk.settings, have.Probes)
 	for _, x := range s.Backends {
-		if _, ok := l.Backends[x.Name]; ok {
-			have.Backends = append(have.Backends, r.verifyBackend(x, servers[encode(x.Name)], e.names))
+		_, ok := l.Backends[x.Name]
+		if _, bound := e.names.spares[x.Name]; ok || bound {
+			be := e.names.backend(x.Name)
+			have.Backends = append(have.Backends, r.verifyBackend(x, servers[be], e.names))
+			delete(servers, be)
+		}
+	}
+	// What is left in spares that serve nobody goes before they serve again.
+	for be, left := range servers {
+		for _, s := range left {
+			if strings.HasPrefix(be, sparePrefix) {
+				e.names.zombies[be] = append(e.names.zombies[be], zombie{name: s.name})
+			}
 		}
 	}
 	have.Routes, err = e.verifyRoutes(ctx, have.Listeners, s.Routes)
@@ -160,7 +177,7 @@ func (r renderer) verifyBackend(b *model.Backend, servers []server, n names) *mo
 	for _, x := range b.Endpoints {
 		remembered[netip.AddrPortFrom(x.Address.Addr().Unmap(), x.Address.Port())] = x
 	}
-	be := encode(b.Name)
+	be := n.backend(b.Name)
 	seen := make(map[netip.AddrPort]model.Endpoint, len(servers))
 	for _, s := range servers {
 		x, known := remembered[s.address]
@@ -216,7 +233,7 @@ func (e *Engine) verifyRoutes(ctx context.Context, listeners []*model.Listener, 
 	for _, r := range routes {
 		x := entry(r)
 		f := file{x.listener, x.kind}
-		if tcp[r.Listener] || shown[f][x.key] == x.value && x.value != "" {
+		if tcp[r.Listener] || shown[f][x.key] == e.names.target(r) {
 			have = append(have, r)
 			delete(shown[f], x.key)
 		}

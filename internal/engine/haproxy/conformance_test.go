@@ -11,9 +11,17 @@ import (
 
 func TestContract(t *testing.T) {
 	t.Parallel()
+	for name, spares := range map[string]int{"without spares": 0, "with spares": 8} {
+		t.Run(name, func(t *testing.T) { contract(t, spares) })
+	}
+}
+
+func contract(t *testing.T, spares int) {
 	enginetest.Run(t, func(t *testing.T) enginetest.Harness {
 		t.Parallel()
 		e := newEdge(t)
+		e.config.Spares = spares
+		e.reopen()
 		h := enginetest.Harness{
 			Engine: e.Engine,
 			Reopen: func() engine.Engine {

@@ -32,6 +32,9 @@ type disk struct {
 	// hold; nil: not known.
 	shards *shards
 	maps   mapLines
+	// spares as the journal has them, and the pid of the worker they are of.
+	spares map[string]string
+	worker int
 	// behind: a write failed since the last generation; the next change writes
 	// everything again.
 	behind bool
@@ -197,10 +200,10 @@ func (d *disk) collect(gen string) {
 
 // change writes what a runtime change touched. A failure does not undo what is
 // served: it is logged, and everything is written again with the next change.
-func (d *disk) change(r renderer, want model.State, p plan.Plan) {
+func (d *disk) change(r renderer, want model.State, p plan.Plan, n names) {
 	err := d.tryChange(r, want, p)
 	if err == nil {
-		err = d.remember(p)
+		err = errors.Join(d.remember(p), d.keepSpares(n))
 	}
 	if err == nil && d.journal != nil && d.journal.Wasteful() {
 		err = d.rememberAll(want)

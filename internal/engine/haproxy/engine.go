@@ -32,6 +32,7 @@ type Config struct {
 	Dir    string   // state, made if missing
 	RunDir string   // sockets, made if missing
 	Extra  []string // the operator's own configuration files
+	Spares int      // plain backends for new ones to take at run time
 	Log    *slog.Logger
 }
 
@@ -97,7 +98,7 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 		log:    c.Log,
 		stats:  client{settings.socket(statsSocket)},
 		master: client{settings.socket(masterSocket)},
-		names:  newNames(),
+		names:  newNames(nil),
 	}
 	e.disk = disk{settings: settings, log: c.Log}
 	e.monitor = newMonitor()
@@ -153,10 +154,11 @@ func (e *Engine) apply(ctx context.Context, want model.State, p plan.Plan) (engi
 	}
 	cause := e.cause(r, want, p)
 	if cause == "" {
-		commands := r.runtimeCommands(p, e.names)
+		commands := r.runtimeCommands(e.names.bind(e.running.loaded, want, p, r.settings.Spares), e.names)
 		err := e.stats.run(ctx, commands)
 		if err == nil {
-			e.disk.change(r, want, p)
+			e.names.unbind(p)
+			e.disk.change(r, want, p, e.names)
 			return engine.Applied{Way: engine.Runtime}, nil
 		}
 		e.trusted = false
@@ -177,7 +179,7 @@ func (e *Engine) apply(ctx context.Context, want model.State, p plan.Plan) (engi
 // undo puts back what HAProxy accepted of a runtime change before it refused the
 // rest: what is refused changes nothing.
 func (e *Engine) undo(ctx context.Context) {
-	e.names = newNames()
+	e.names = newNames(e.disk.spares)
 	now, err := e.verify(ctx, e.have)
 	if err == nil {
 		r := newRenderer(e.disk.settings, e.have.Probes)
@@ -213,14 +215,14 @@ func (e *Engine) cause(r renderer, want model.State, p plan.Plan) string {
 	if why := e.unsettled(); why != "" {
 		return why
 	}
-	return r.reloadCause(e.running.loaded, want, p)
+	return r.reloadCause(e.running.loaded, e.names, want, p)
 }
 
 // globalShape is the shape of all that belongs to no object.
 func (e *Engine) globalShape() string {
 	s := e.disk.settings
 	s.Generation = ""
-	return shape(renderGlobal(s, 0) + e.extra.content())
+	return shape(renderGlobal(s, 0) + renderSpares(s.Spares) + e.extra.content())
 }
 
 // load makes a generation of want, has HAProxy check it and then load it.
@@ -249,9 +251,9 @@ func (e *Engine) load(ctx context.Context, r renderer, want model.State, p plan.
 		return err
 	}
 	e.running.loaded, e.running.generation, e.running.stale = loaded, gen, ""
-	e.names = newNames()
+	e.names = newNames(nil)
 	e.disk.collect(gen)
-	e.disk.follow(gen)
+	e.disk.follow(gen, e.running.pid)
 	return nil
 }
 

@@ -32,7 +32,7 @@ func Facts(ctx context.Context, c Config) (Settings, error) {
 	if err != nil {
 		return Settings{}, fmt.Errorf("find socket folder: %w", err)
 	}
-	s := Settings{Features: features, Dir: dir, RunDir: run, OpenFiles: openFiles()}
+	s := Settings{Features: features, Dir: dir, RunDir: run, OpenFiles: openFiles(), Spares: c.Spares}
 	_, err = os.Stat("/proc/net/if_inet6")
 	s.IPv6 = err == nil
 	_, err = os.Stat("/dev/log")

@@ -39,6 +39,9 @@ func Render(s Settings, state model.State) []File {
 func (r renderer) generation(s model.State) map[string]string {
 	files := make(map[string]string, backendShards+listenerShards+2)
 	files[globalFile] = renderGlobal(r.settings, fixedFiles(s))
+	if r.settings.Spares > 0 {
+		files[sparesFile] = renderSpares(r.settings.Spares)
+	}
 	if len(s.Probes) > 0 {
 		files[probesFile] = r.probes(s.Probes)
 	}

@@ -19,12 +19,14 @@ const (
 	routeKey    = "route "
 	backendKey  = "backend "
 	probeKey    = "probe "
+	spareKey    = "spare "  // a backend that a spare serves
+	workerKey   = "worker " // the pid of the worker that loaded the generation
 )
 
 // recall opens the journal of a generation and returns the state that was applied
 // last. A damaged one, or none, is an empty state.
 func (d *disk) recall(gen string) (model.State, error) {
-	d.shards, d.maps = nil, nil
+	d.shards, d.maps, d.spares, d.worker = nil, nil, map[string]string{}, 0
 	var s model.State
 	j, err := journal.Open(d.path(generations+gen, journalFile), func(key string, value json.RawMessage) error {
 		switch {
@@ -36,6 +38,13 @@ func (d *disk) recall(gen string) (model.State, error) {
 			return recallOne(&s.Backends, value)
 		case strings.HasPrefix(key, probeKey):
 			return recallOne(&s.Probes, value)
+		case strings.HasPrefix(key, spareKey):
+			var spare string
+			err := json.Unmarshal(value, &spare)
+			d.spares[strings.TrimPrefix(key, spareKey)] = spare
+			return err
+		case key == workerKey:
+			return json.Unmarshal(value, &d.worker)
 		}
 		return nil // a newer Landfall's
 	})
@@ -72,18 +81,23 @@ func (d *disk) begin(gen string, want model.State) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(rewrite(j, want), j.Close())
+	return errors.Join(rewrite(j, want, nil, 0), j.Close())
 }
 
 // follow takes up the journal of the generation that was loaded.
-func (d *disk) follow(gen string) {
+func (d *disk) follow(gen string, worker int) {
 	j, err := openJournal(d.path(generations+gen, journalFile))
 	if err != nil {
 		d.behind = true
 		d.log.Error("files are behind what is served", "engine", "haproxy", "error", err)
 		return
 	}
+	d.spares, d.worker = map[string]string{}, worker
 	d.keep(j)
+	if err := errors.Join(j.Put(workerKey, worker), j.Flush()); err != nil {
+		d.behind = true
+		d.log.Error("files are behind what is served", "engine", "haproxy", "error", err)
+	}
 }
 
 func openJournal(path string) (*journal.Journal, error) {
@@ -139,10 +153,10 @@ func (d *disk) rememberAll(s model.State) error {
 	if d.journal == nil {
 		return nil
 	}
-	return rewrite(d.journal, s)
+	return rewrite(d.journal, s, d.spares, d.worker)
 }
 
-func rewrite(j *journal.Journal, s model.State) error {
+func rewrite(j *journal.Journal, s model.State, spares map[string]string, worker int) error {
 	return j.Rewrite(func(put func(string, any) error) error {
 		for _, x := range s.Listeners {
 			if err := put(listenerKey+x.Name, x); err != nil {
@@ -161,6 +175,14 @@ func rewrite(j *journal.Journal, s model.State) error {
 		}
 		for _, x := range s.Probes {
 			if err := put(probeKey+x.Name, x); err != nil {
+				return err
+			}
+		}
+		if err := put(workerKey, worker); err != nil {
+			return err
+		}
+		for name, spare := range spares {
+			if err := put(spareKey+name, spare); err != nil {
 				return err
 			}
 		}

@@ -23,6 +23,7 @@ type Settings struct {
 	User       string // that workers run as; empty keeps ours
 	UserChosen bool   // the operator's files say so, ours must not
 	OKPort     uint16 // on 127.0.0.1: answers 200 to everything, for assumed probes
+	Spares     int    // plain backends for new ones to take at run time
 	Generation string
 }
 
@@ -315,14 +316,16 @@ func (r renderer) backend(b *model.Backend) string {
 
 // backendShape is what only a reload can change about a backend: everything but
 // its servers.
-func backendShape(b *model.Backend) string {
+func backendShape(b *model.Backend) string { return backendSection(encode(b.Name), b) }
+
+func backendSection(name string, b *model.Backend) string {
 	var w strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&w, format+"\n", args...) }
 	mode := "landfall-http"
 	if b.Protocol == model.TCP {
 		mode = "landfall-tcp"
 	}
-	line("backend %s from %s", encode(b.Name), mode)
+	line("backend %s from %s", name, mode)
 	balance := b.Balance
 	if !slices.Contains(model.Balances, balance) {
 		balance = model.Balances[0]

@@ -25,6 +25,7 @@ const (
 	loadedFile   = "loaded.json"   // in a generation: the shapes that its worker has
 	globalFile   = "10-global.cfg" // in a generation
 	probesFile   = "20-probes.cfg" // in a generation
+	sparesFile   = "25-spares.cfg" // in a generation
 	backendPart  = "30-backends-"  // in a generation, by shard
 	listenerPart = "40-listeners-" // in a generation, by shard
 	extraPart    = "00-extra-"     // in a generation: copies of the operator's files

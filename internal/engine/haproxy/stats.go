@@ -15,7 +15,8 @@ import (
 // Stats is engine.Monitor's.
 func (e *Engine) Stats(ctx context.Context) (engine.Stats, error) {
 	e.mu.Lock()
-	running, have, names := e.running, e.have, e.names
+	running, have, names, spares := e.running, e.have, e.names, e.disk.settings.Spares
+	free := len(names.freeSpares(spares))
 	e.mu.Unlock()
 	s := engine.Stats{
 		Name:      "haproxy",
@@ -27,6 +28,7 @@ func (e *Engine) Stats(ctx context.Context) (engine.Stats, error) {
 	if !running.up {
 		return s, nil
 	}
+	s.Spares, s.FreeSpares = spares, free
 	for _, l := range have.Listeners {
 		_, s.Listeners[l.Name] = running.loaded.Listeners[l.Name]
 	}
@@ -60,7 +62,7 @@ func (e *Engine) Stats(ctx context.Context) (engine.Stats, error) {
 	for _, b := range have.Backends {
 		endpoints := make(map[netip.AddrPort]engine.EndpointStats, len(b.Endpoints))
 		for _, x := range b.Endpoints {
-			be := encode(b.Name)
+			be := names.backend(b.Name)
 			st, ok := stats[be+"/"+names.of(be, x.Address)]
 			if !ok {
 				continue
