@@ -1,6 +1,7 @@
 package testnet
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +11,10 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"strconv"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -103,16 +107,38 @@ func Get(ctx context.Context, url, host string) (code int, body string, err erro
 }
 
 // Folder is one for sockets: its path is short enough, and the user that a server
-// runs as may enter it. It goes with the test.
+// runs as may enter it. It goes with the test, and so do processes that were
+// started for a socket in it, also when the test fails before it ends them.
 func Folder(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "lf") //nolint:usetesting // t.TempDir is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	t.Cleanup(func() {
+		endDaemons(t, dir)
+		_ = os.RemoveAll(dir)
+	})
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// endDaemons ends what runs detached from the test, by its arguments.
+func endDaemons(t testing.TB, dir string) {
+	t.Helper()
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is well formed
+	for _, file := range files {
+		args, err := os.ReadFile(file)
+		if err != nil || !bytes.Contains(args, []byte("\x00"+dir+"/")) {
+			continue // it ended, or is another's
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err != nil {
+			continue
+		}
+		t.Logf("ending what was left running: pid %d: %s", pid, bytes.ReplaceAll(args, []byte{0}, []byte(" ")))
+		_ = syscall.Kill(pid, syscall.SIGTERM)
+	}
 }
