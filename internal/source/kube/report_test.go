@@ -198,6 +198,13 @@ func testFindings(t *testing.T, c *cluster, r *running) {
 		r.Report(t.Context(), shop, []model.Finding{conflict, conflict, node, other, {Origin: model.Origin{Source: "home"}, Reason: "X"}})
 	}
 	c.awaitEvent(t, "shop", "Warning PortTaken x1: spec.ports[1]: port 443 is held by web/old; éé")
+	// Before it is gone: a finding that went before it was told is not told.
+	ofNode := func() []corev1.Event {
+		list, err := c.admin.CoreV1().Events("default").List(t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.kind=Node"})
+		must(t, err)
+		return list.Items
+	}
+	testwait.Until(t, "the Event of the node", func() bool { return len(ofNode()) > 0 })
 	later := conflict
 	later.Reason, later.Message = "Later", "and another"
 	r.Report(t.Context(), shop, []model.Finding{conflict, later})
@@ -219,10 +226,8 @@ func testFindings(t *testing.T, c *cluster, r *running) {
 			t.Errorf("an Event of %d bytes", len(e))
 		}
 	}
-	list, err := c.admin.CoreV1().Events("default").List(t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.kind=Node"})
-	must(t, err)
-	if len(list.Items) != 1 || list.Items[0].Reason != "NoProbe" {
-		t.Errorf("events of the node: got %v", list.Items)
+	if events := ofNode(); len(events) != 1 || events[0].Reason != "NoProbe" {
+		t.Errorf("events of the node: got %v", events)
 	}
 }
 
