@@ -140,16 +140,29 @@ func (e *Engine) verify(ctx context.Context, s model.State) (model.State, error)
 			delete(servers, be)
 		}
 	}
-	// What is left in spares that serve nobody goes before they serve again.
-	for be, left := range servers {
-		for _, s := range left {
-			if strings.HasPrefix(be, sparePrefix) {
-				e.names.zombies[be] = append(e.names.zombies[be], zombie{name: s.name})
-			}
-		}
+	if err := e.emptySpares(ctx, servers); err != nil {
+		return model.State{}, err
 	}
 	have.Routes, err = e.verifyRoutes(ctx, have.Listeners, s.Routes)
 	return have, err
+}
+
+// emptySpares takes what is left in spares that serve nobody out of service; it
+// goes before they serve again.
+func (e *Engine) emptySpares(ctx context.Context, servers map[string][]server) error {
+	var commands []command
+	for be, left := range servers {
+		if !strings.HasPrefix(be, sparePrefix) {
+			continue
+		}
+		for _, s := range left {
+			e.names.zombies[be] = append(e.names.zombies[be], zombie{name: s.name})
+			if !s.maint {
+				commands = append(commands, command{text: fmt.Sprintf("set server %s/%s state maint", be, s.name)})
+			}
+		}
+	}
+	return e.stats.run(ctx, commands)
 }
 
 // verifyProbe tells by its address whether a probe is assumed.

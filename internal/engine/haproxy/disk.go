@@ -203,7 +203,9 @@ func (d *disk) collect(gen string) {
 func (d *disk) change(r renderer, want model.State, p plan.Plan, n names) {
 	err := d.tryChange(r, want, p)
 	if err == nil {
-		err = errors.Join(d.remember(p), d.keepSpares(n))
+		// A spare is known before who sits in it: an agent that dies in between leaves
+		// servers that the next one finds.
+		err = errors.Join(d.keepSpares(n), d.remember(p))
 	}
 	if err == nil && d.journal != nil && d.journal.Wasteful() {
 		err = d.rememberAll(want)

@@ -147,10 +147,12 @@ func (n names) sparesCause(l loaded, p plan.Plan, count int) string {
 
 // keepSpares makes the bindings in n last.
 func (d *disk) keepSpares(n names) error {
-	if maps.Equal(d.spares, n.spares) || d.journal == nil {
+	before := d.spares
+	d.spares = maps.Clone(n.spares)
+	if maps.Equal(before, n.spares) || d.journal == nil {
 		return nil
 	}
-	for name := range d.spares {
+	for name := range before {
 		if _, ok := n.spares[name]; !ok {
 			if err := d.journal.Put(spareKey+name, nil); err != nil {
 				return err
@@ -158,12 +160,11 @@ func (d *disk) keepSpares(n names) error {
 		}
 	}
 	for name, spare := range n.spares {
-		if d.spares[name] != spare {
+		if before[name] != spare {
 			if err := d.journal.Put(spareKey+name, spare); err != nil {
 				return err
 			}
 		}
 	}
-	d.spares = maps.Clone(n.spares)
 	return d.journal.Flush()
 }

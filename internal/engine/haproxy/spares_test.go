@@ -189,3 +189,29 @@ func TestReloadByHand(t *testing.T) {
 		t.Errorf("not settled: %q (%s)", done.Way, done.Cause)
 	}
 }
+
+// An agent that died between HAProxy's change and its own notes leaves servers in a
+// spare that nobody knows of.
+func TestSpareWithStrangersIn(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t)
+	e.config.Spares = 1
+	e.reopen()
+	port := testnet.FreePort(t)
+	s := shops(t, port, 2)
+	e.apply(part(s, 0, 1))
+	sock, stray := e.config.RunDir+"/haproxy.sock", serve(t, "stray")
+	ask(t, sock, fmt.Sprintf("add server landfall-spare-0001/stray %s; set server landfall-spare-0001/stray state ready", stray))
+	e.reopen()
+	e.apply(part(s, 0, 1))
+	e.Bury()
+	if left := ask(t, sock, "show servers state landfall-spare-0001"); strings.Contains(left, "stray") {
+		t.Errorf("still there: %s", left)
+	}
+	if done := e.apply(s); done.Way != engine.Runtime {
+		t.Errorf("by %q (%s), want runtime", done.Way, done.Cause)
+	}
+	for range 4 {
+		e.answersAs(port, "s01")
+	}
+}

@@ -32,22 +32,9 @@ func (e *Engine) Stats(ctx context.Context) (engine.Stats, error) {
 	for _, l := range have.Listeners {
 		_, s.Listeners[l.Name] = running.loaded.Listeners[l.Name]
 	}
-	info, err := e.stats.ask(ctx, "show info")
-	if err != nil {
+	var err error
+	if s.Workers, err = e.askWorkers(ctx, running.pid); err != nil {
 		return s, err
-	}
-	fields := parseInfo(info)
-	connections, _ := strconv.Atoi(fields["CurrConns"])
-	s.Workers = append(s.Workers, engine.Worker{PID: running.pid, Connections: connections})
-	procs, err := e.master.ask(ctx, "show proc")
-	if err != nil {
-		return s, err
-	}
-	_, workers := parseProcesses(procs)
-	for _, w := range workers {
-		if w.pid != running.pid {
-			s.Workers = append(s.Workers, engine.Worker{PID: w.pid, Old: true})
-		}
 	}
 	reply, err := e.stats.ask(ctx, "show stat -1 4 -1") // servers of all proxies
 	if err != nil {
@@ -75,6 +62,27 @@ func (e *Engine) Stats(ctx context.Context) (engine.Stats, error) {
 		s.Backends[b.Name] = endpoints
 	}
 	return s, nil
+}
+
+// askWorkers asks who lives, the current worker first.
+func (e *Engine) askWorkers(ctx context.Context, current int) ([]engine.Worker, error) {
+	info, err := e.stats.ask(ctx, "show info")
+	if err != nil {
+		return nil, err
+	}
+	connections, _ := strconv.Atoi(parseInfo(info)["CurrConns"])
+	all := []engine.Worker{{PID: current, Connections: connections}}
+	procs, err := e.master.ask(ctx, "show proc")
+	if err != nil {
+		return all, err
+	}
+	_, workers := parseProcesses(procs)
+	for _, w := range workers {
+		if w.pid != current {
+			all = append(all, engine.Worker{PID: w.pid, Old: true})
+		}
+	}
+	return all, nil
 }
 
 // parseStat reads the servers of "show stat" (management guide, section 9.1).
