@@ -31,7 +31,7 @@ func translators() []string {
 // testSupport is imported by tests only.
 func testSupport() []string {
 	return []string{
-		"internal/archtest", "internal/testgolden", "internal/testkube", "internal/testneed", "internal/testnet", "internal/testwait",
+		"internal/archtest", "internal/testgolden", "internal/testkube", "internal/testload", "internal/testneed", "internal/testnet", "internal/testwait",
 		"internal/engine/enginetest", "internal/source/sourcetest", "internal/source/kube/translate/translatetest",
 	}
 }
@@ -59,6 +59,7 @@ func rules() []rule {
 	}
 	each([]string{"internal/archtest"}, nil, "it reads the tree and is part of nothing")
 	each([]string{"internal/testgolden", "internal/testkube", "internal/testneed", "internal/testnet", "internal/testwait"}, []string{"internal/testneed"}, "what helps tests knows nothing of what is tested")
+	each([]string{"internal/testload"}, []string{"internal/testneed", "internal/testnet", "internal/testwait"}, "what helps tests knows nothing of what is tested")
 	each([]string{"internal/engine/enginetest"}, []string{"internal/engine", "internal/model", "internal/plan", "internal/testnet"}, "the suite knows the contract, no engine")
 	each([]string{"internal/source/kube/translate/translatetest"}, join([]string{"internal/model", "internal/source"}, translators()), "it helps to test the translators")
 

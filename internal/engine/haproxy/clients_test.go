@@ -34,9 +34,10 @@ func TestSourceRanges(t *testing.T) {
 		e.apply(want)
 	}
 	passes := func(from string) bool {
-		c := client{from: from, port: port}
-		defer c.close()
-		_, err := c.post("shop.test", "/", false)
+		c := newClient(port)
+		c.From = from
+		defer c.Close()
+		_, err := c.Post("shop.test", "/", false)
 		return err == nil
 	}
 	allow("127.0.0.4/31", "2001:db8::/32")

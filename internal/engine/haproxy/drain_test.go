@@ -12,6 +12,7 @@ import (
 
 	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/model"
+	"github.com/landfall-edge/landfall/internal/testload"
 	"github.com/landfall-edge/landfall/internal/testnet"
 	"github.com/landfall-edge/landfall/internal/testwait"
 )
@@ -35,9 +36,9 @@ func TestRemovedEndpointFinishes(t *testing.T) {
 	e.apply(webState(port, b))
 	answer := make(chan string, 1)
 	go func() {
-		c := client{port: port}
-		defer c.close()
-		got, err := c.post("shop.test", "/", true)
+		c := newClient(port)
+		defer c.Close()
+		got, err := c.Post("shop.test", "/", true)
 		answer <- fmt.Sprint(got, err)
 	}()
 	<-began
@@ -112,18 +113,18 @@ func TestOldWorkerLearns(t *testing.T) {
 			port := testnet.FreePort(t)
 			gone, stays := startEndpoint(t, "gone"), startEndpoint(t, "stays")
 			const name = "home/web/shop/80/http"
-			e.apply(webState(port, httpBackend(name, gone.address)))
-			var kept []*client
+			e.apply(webState(port, httpBackend(name, gone.Address)))
+			var kept []*testload.Client
 			for range 4 {
-				c := &client{port: port}
-				defer c.close()
-				if _, err := c.post("shop.test", "/", true); err != nil {
+				c := newClient(port)
+				defer c.Close()
+				if _, err := c.Post("shop.test", "/", true); err != nil {
 					t.Fatal(err)
 				}
 				kept = append(kept, c)
 			}
-			more := func(endpoint *endpoint, ports int) model.State {
-				s := webState(port, httpBackend(name, endpoint.address))
+			more := func(endpoint *testload.Server, ports int) model.State {
+				s := webState(port, httpBackend(name, endpoint.Address))
 				for i := range ports {
 					s.Listeners = append(s.Listeners, tcpListener(fmt.Sprintf("home/web/other/%d", i), testnet.FreePort(t)))
 				}
@@ -132,23 +133,23 @@ func TestOldWorkerLearns(t *testing.T) {
 			}
 			want := more(stays, 1)
 			if how == engine.Runtime { // the reload comes first
-				want.Backends = []*model.Backend{httpBackend(name, gone.address)}
+				want.Backends = []*model.Backend{httpBackend(name, gone.Address)}
 				e.apply(want)
-				want.Backends = []*model.Backend{httpBackend(name, stays.address)}
+				want.Backends = []*model.Backend{httpBackend(name, stays.Address)}
 			}
 			if done := e.apply(want); done.Way != how {
 				t.Fatalf("by %q: %s", done.Way, done.Cause)
 			}
-			before := gone.asked.Load()
+			before := gone.Asked.Load()
 			for i, c := range kept {
-				if c.conn == nil {
+				if !c.Open() {
 					t.Fatal("the connection was not kept")
 				}
-				if answer, err := c.post("shop.test", "/", true); err != nil || answer != "stays" {
+				if answer, err := c.Post("shop.test", "/", true); err != nil || answer != "stays" {
 					t.Errorf("kept connection %d: %q, %v", i, answer, err)
 				}
 			}
-			if gone.asked.Load() != before {
+			if gone.Asked.Load() != before {
 				t.Error("the removed endpoint was asked")
 			}
 		})
@@ -171,16 +172,16 @@ func TestStopDrains(t *testing.T) {
 		fmt.Fprint(w, "shop")
 	})
 	e.apply(webState(port, httpBackend("home/web/shop/80/http", pod)))
-	kept := &client{port: port}
-	defer kept.close()
-	if _, err := kept.post("shop.test", "/", true); err != nil {
+	kept := newClient(port)
+	defer kept.Close()
+	if _, err := kept.Post("shop.test", "/", true); err != nil {
 		t.Fatal(err)
 	}
 	answer := make(chan string, 1)
 	go func() {
-		c := &client{port: port}
-		defer c.close()
-		got, err := c.post("shop.test", "/slow", true)
+		c := newClient(port)
+		defer c.Close()
+		got, err := c.Post("shop.test", "/slow", true)
 		answer <- fmt.Sprint(got, err)
 	}()
 	<-began
@@ -193,8 +194,8 @@ func TestStopDrains(t *testing.T) {
 		}
 		return err != nil
 	})
-	if got, err := kept.post("shop.test", "/", true); err != nil || got != "shop" || kept.conn != nil {
-		t.Errorf("the kept connection got %q, %v, and was closed: %t", got, err, kept.conn == nil)
+	if got, err := kept.Post("shop.test", "/", true); err != nil || got != "shop" || kept.Open() {
+		t.Errorf("the kept connection got %q, %v, and was closed: %t", got, err, !kept.Open())
 	}
 	close(release)
 	if got := <-answer; got != "shop<nil>" {

@@ -96,7 +96,7 @@ func TestNodeDies(t *testing.T) {
 	if err := one.service.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	l.after(100)
+	l.After(100)
 
 	back := &endpoint{}
 	back.start(t, one.port.String(), one.service.Handler)
@@ -104,7 +104,7 @@ func TestNodeDies(t *testing.T) {
 	one.sick.Store(false)
 	<-changed
 	testwait.Until(t, "the node serves again", func() bool { return one.asked.Load() > before })
-	l.stop()
+	l.Stop()
 }
 
 // TestAssumedNodes: a node that is assumed to be up serves without being asked by

@@ -10,6 +10,7 @@ import (
 
 	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/model"
+	"github.com/landfall-edge/landfall/internal/testload"
 	"github.com/landfall-edge/landfall/internal/testnet"
 )
 
@@ -24,11 +25,11 @@ func TestEndpointChurn(t *testing.T) {
 	e.run()
 	port := testnet.FreePort(t)
 	const name = "home/web/shop/80/http"
-	var pods []*endpoint
+	var pods []*testload.Server
 	state := func() model.State {
 		b := httpBackend(name)
 		for _, p := range pods {
-			b.Endpoints = append(b.Endpoints, model.Endpoint{Address: p.address})
+			b.Endpoints = append(b.Endpoints, model.Endpoint{Address: p.Address})
 		}
 		return webState(port, b)
 	}
@@ -42,7 +43,7 @@ func TestEndpointChurn(t *testing.T) {
 	defer tick.Stop()
 	for i := range 40 {
 		<-tick.C
-		var gone *endpoint
+		var gone *testload.Server
 		if i%2 == 0 {
 			pods = append(pods, startEndpoint(t, "shop"))
 		} else {
@@ -55,10 +56,10 @@ func TestEndpointChurn(t *testing.T) {
 			time.AfterFunc(300*time.Millisecond, func() { gone.Shutdown(t.Context()) })
 		}
 	}
-	l.after(200)
-	l.stop()
+	l.After(200)
+	l.Stop()
 	for i, p := range pods {
-		if p.asked.Load() == 0 {
+		if p.Asked.Load() == 0 {
 			t.Errorf("endpoint %d got no request", i)
 		}
 	}
@@ -69,7 +70,6 @@ func TestEndpointChurn(t *testing.T) {
 	if stats.Reloads != 0 || len(stats.Workers) != 1 {
 		t.Errorf("%d reloads, workers %v, want none and one", stats.Reloads, stats.Workers)
 	}
-	t.Logf("%d requests", l.sent.Load())
 }
 
 // TestReloadsUnderLoad: ports open and close, a reload each, and with each all
@@ -80,22 +80,21 @@ func TestReloadsUnderLoad(t *testing.T) {
 	e.run()
 	port := testnet.FreePort(t)
 	pod := startEndpoint(t, "shop")
-	e.apply(webState(port, httpBackend("home/web/shop/80/http", pod.address)))
+	e.apply(webState(port, httpBackend("home/web/shop/80/http", pod.Address)))
 	l := startLoad(t, port, 6, "shop.test")
 	for i := range 10 {
 		gone := pod
 		pod = startEndpoint(t, "shop")
-		want := webState(port, httpBackend("home/web/shop/80/http", pod.address))
+		want := webState(port, httpBackend("home/web/shop/80/http", pod.Address))
 		want.Listeners = append(want.Listeners, tcpListener(fmt.Sprintf("home/web/other/%d", i), testnet.FreePort(t)))
 		sortState(&want)
 		if done := e.apply(want); done.Way != engine.Reload {
 			t.Fatalf("a new port by %q", done.Way)
 		}
 		time.AfterFunc(300*time.Millisecond, func() { gone.Shutdown(t.Context()) })
-		l.after(200)
+		l.After(200)
 	}
-	l.stop()
-	t.Logf("%d requests", l.sent.Load())
+	l.Stop()
 }
 
 // TestNewRoutesUnderLoad: a route serves as soon as Apply returns, and no request
@@ -133,12 +132,11 @@ func TestNewRoutesUnderLoad(t *testing.T) {
 			t.Fatalf("%s is answered %d %q", host, code, answer)
 		}
 		more := append(slices.Clone(hosts), host)
-		l.hosts.Store(&more)
+		l.SetHosts(more...)
 		hosts = more
-		l.after(30)
+		l.After(30)
 	}
-	l.stop()
-	t.Logf("%d requests", l.sent.Load())
+	l.Stop()
 }
 
 // TestRouteLeavesAnEmptiedBackend: in one change a route goes to another backend
@@ -170,7 +168,7 @@ func TestRouteLeavesAnEmptiedBackend(t *testing.T) {
 		if done := e.apply(want); done.Way != engine.Runtime {
 			t.Fatalf("change %d by %q: %s", i, done.Way, done.Cause)
 		}
-		l.after(20)
+		l.After(20)
 	}
-	l.stop()
+	l.Stop()
 }
