@@ -105,8 +105,12 @@ func (a *Agent) turn(ctx context.Context, w wakeUp) error {
 	if w.recheck {
 		a.vips = a.VIPs()
 	}
+	unsettled := a.unsettled()
+	if unsettled { // the operator's own files may have stood in an object's way
+		clear(a.setAside)
+	}
 	a.setAside.forget(fragments, w.recheck, time.Now())
-	findHeld := w.recheck || w.held || a.unsettled()
+	findHeld := w.recheck || w.held || unsettled
 	for range maxRounds {
 		out := desired.Build(a.input(fragments, have))
 		a.prev = out

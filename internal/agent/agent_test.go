@@ -105,6 +105,29 @@ func TestRefusedForAPassingReason(t *testing.T) {
 	})
 }
 
+// What the engine's own settings stood in the way of comes back with others.
+func TestRefusedUntilTheSettingsChange(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.refuse["test/web/a.test/"] = "has the same name as another"
+		w.begin(site("a.test"))
+		if got := w.routes(); len(got) != 0 {
+			t.Fatalf("routes %v", got)
+		}
+		w.machine.set(func(m *machine) { m.changes = "an extra file changed" })
+		w.machine.changed()
+		synctest.Wait()
+		if got := w.routes(); len(got) != 0 {
+			t.Errorf("routes %v: it is still refused", got)
+		}
+		w.machine.set(func(m *machine) { m.changes = "an extra file changed"; clear(m.refuse) })
+		w.machine.changed()
+		synctest.Wait()
+		if got := w.routes(); len(got) != 1 {
+			t.Errorf("routes %v: the settings changed, and nobody tried again", got)
+		}
+	})
+}
+
 // An object that changes all the time and is refused each time is not tried each
 // time, and yet comes back when it is mended.
 func TestRefusedObjectThatKeepsChanging(t *testing.T) {

@@ -82,7 +82,8 @@ type machine struct {
 	took    time.Duration
 	fail    error
 	refuse  map[string]string
-	cause   error // of what is refused
+	cause   error  // of what is refused
+	changes string // what Unsettled says until the next Apply
 	held    []model.Held
 	asks    int
 	health  map[string]model.ProbeHealth
@@ -102,6 +103,12 @@ func (m *machine) Findings() []model.Finding {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.own
+}
+
+func (m *machine) Unsettled() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.changes
 }
 
 func (m *machine) Observe(context.Context) (model.State, error) {
@@ -127,7 +134,7 @@ func (m *machine) Apply(_ context.Context, want model.State, _ plan.Plan) (engin
 	if len(refused.Objects) > 0 {
 		return engine.Applied{}, refused
 	}
-	m.have = want
+	m.have, m.changes = want, ""
 	m.applies++
 	return engine.Applied{Way: engine.Runtime, Took: m.took}, nil
 }

@@ -247,6 +247,7 @@ func (e *Engine) load(ctx context.Context, r renderer, want model.State, p plan.
 	// An agent that is told to end finishes what it began, so that the next one
 	// finds a worker that it knows.
 	if err := how(context.WithoutCancel(ctx), gen); err != nil {
+		err = e.blameLoad(err, gen, want)
 		e.disk.demote(gen, previous)
 		return err
 	}
@@ -274,7 +275,7 @@ func (e *Engine) prepare(ctx context.Context, r renderer, want model.State) (gen
 			e.disk.drop(gen)
 			return "", l, err
 		}
-		if err = e.checkGeneration(ctx, gen, want); err == nil {
+		if err = e.checkGeneration(ctx, r, want); err == nil {
 			return gen, l, nil
 		}
 		e.disk.drop(gen)

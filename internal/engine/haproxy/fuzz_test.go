@@ -75,7 +75,7 @@ func FuzzReplies(f *testing.F) {
 		}
 		parseInfo(reply)
 		parseStat(reply)
-		for _, a := range parseAlerts(reply) {
+		for _, a := range append(parseAlerts(reply, alertLevel), parseAlerts(reply, warningLevel)...) {
 			if a.line < 0 {
 				t.Errorf("line %d", a.line)
 			}

@@ -9,15 +9,11 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/landfall-edge/landfall/internal/engine"
-	"github.com/landfall-edge/landfall/internal/model"
 )
 
 const (
@@ -106,7 +102,7 @@ func (e *Engine) spawn(ctx context.Context, gen string) error {
 	if err := e.await(ctx, gen, 0, func() error {
 		select {
 		case <-exited:
-			return fmt.Errorf("HAProxy ended at its start: %s", e.output(0))
+			return &loadError{"HAProxy ended at its start", e.output(0)}
 		default:
 			return nil
 		}
@@ -133,17 +129,17 @@ func (e *Engine) reload(ctx context.Context, gen string) error {
 		return err
 	}
 	if strings.HasPrefix(reply, "Success=0") {
-		return fmt.Errorf("HAProxy refused the reload: %s", strings.TrimSpace(reply))
+		return &loadError{"HAProxy refused the reload", reply}
 	}
 	before := e.running.pid
 	master := e.running.master
 	err = e.await(ctx, gen, before, func() error {
 		if gone(master) {
-			return fmt.Errorf("HAProxy ended during the reload: %s", e.output(offset))
+			return &loadError{"HAProxy ended during the reload", e.output(offset)}
 		}
 		n, err := e.failedReloads(ctx)
 		if err == nil && n > failed {
-			return fmt.Errorf("HAProxy refused the reload: %s", e.output(offset))
+			return &loadError{"HAProxy refused the reload", e.output(offset)}
 		}
 		return nil
 	})
@@ -201,7 +197,7 @@ func (e *Engine) outputSize() int64 {
 	return info.Size()
 }
 
-// output is what HAProxy printed since offset, alerts only when there are some.
+// output is what HAProxy printed since offset.
 func (e *Engine) output(offset int64) string {
 	f, err := os.Open(e.disk.path(outputFile))
 	if err != nil {
@@ -215,93 +211,7 @@ func (e *Engine) output(offset int64) string {
 	if err != nil {
 		return err.Error()
 	}
-	for _, a := range parseAlerts(string(data)) {
-		if !strings.HasSuffix(a.text, "Continuing.") {
-			return a.text
-		}
-	}
-	return strings.TrimSpace(string(data))
-}
-
-// checkGeneration has HAProxy read a generation without loading it. What it
-// refuses is traced to the objects whose files it is in.
-func (e *Engine) checkGeneration(ctx context.Context, gen string, want model.State) error {
-	dir := e.disk.path(generations + gen)
-	out, err := exec.CommandContext(ctx, e.config.Binary, "-c", "-L", "landfall", "-f", dir).CombinedOutput()
-	if err == nil {
-		return nil
-	}
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) {
-		return fmt.Errorf("check configuration: %w", err)
-	}
-	alerts := parseAlerts(string(out))
-	refused := map[string]string{}
-	owners := fileOwners(want)
-	for _, a := range alerts {
-		name := filepath.Base(a.file)
-		if path, ok := e.extra.original(name); ok {
-			e.extra = e.extra.without(path, fmt.Sprintf("line %d: %s", a.line, a.text), e.disk.goodExtras(e.extra))
-			return fmt.Errorf("%w: %s: %s", errExtra, path, a.text)
-		}
-		if owner := owners(name, dir, a.line); owner != "" && refused[owner] == "" {
-			refused[owner] = a.text
-		}
-	}
-	if len(refused) == 0 {
-		return fmt.Errorf("check configuration: HAProxy refuses it: %s", cutLines(string(out)))
-	}
-	blame := &engine.RefusedError{}
-	for name, text := range refused {
-		blame.Objects = append(blame.Objects, engine.Refused{Name: name, Message: text})
-	}
-	slices.SortFunc(blame.Objects, func(a, b engine.Refused) int { return strings.Compare(a.Name, b.Name) })
-	return blame
-}
-
-// errExtra: one of the operator's files was refused and has been set aside.
-var errExtra = errors.New("extra file refused")
-
-// fileOwners finds the object that a line of a generation came from.
-func fileOwners(want model.State) func(name, dir string, line int) string {
-	owners := sectionOwners(want)
-	files := map[string][]string{} // the lines of those that were asked for
-	return func(name, dir string, line int) string {
-		lines, ok := files[name]
-		if !ok {
-			data, _ := os.ReadFile(filepath.Join(dir, name)) // without it nobody is to blame
-			lines = strings.Split(string(data), "\n")
-			files[name] = lines
-		}
-		if name != probesFile || line < 1 || line > len(lines) {
-			return owner(owners, lines, line)
-		}
-		for _, p := range want.Probes {
-			if strings.HasPrefix(lines[line-1], "  server "+encode(p.Name)+" ") {
-				return p.Name
-			}
-		}
-		return ""
-	}
-}
-
-// alert is one error of HAProxy about a line of a file.
-type alert struct {
-	file string
-	line int
-	text string
-}
-
-var alertLine = regexp.MustCompile(`(?m)^\[ALERT\]\s+\(\d+\) : (?:config : )?(?:parsing )?(?:Binding )?(?:\[(.+?):(\d+)\] ?:? ?)?(.*)$`)
-
-// parseAlerts reads what HAProxy prints about a configuration it refuses.
-func parseAlerts(output string) []alert {
-	var alerts []alert
-	for _, m := range alertLine.FindAllStringSubmatch(output, -1) {
-		line, _ := strconv.Atoi(m[2])
-		alerts = append(alerts, alert{file: m[1], line: line, text: strings.TrimSpace(m[3])})
-	}
-	return alerts
+	return string(data)
 }
 
 func cutLines(s string) string {
