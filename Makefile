@@ -22,6 +22,10 @@ LANDFALL_TEST_REQUIRE ?= haproxy,apiserver,ip,setpriv,sh$(if $(filter 0,$(shell 
 export LANDFALL_TEST_REQUIRE
 comma := ,
 
+# Debian releases whose HAProxy the tests run on, besides this machine's: 3.0, and
+# the newest there is. None is no mistake.
+RELEASES ?= trixie sid
+
 VERSION ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),dev)
 FUZZTIME ?= 60s
 BENCH ?= .
@@ -64,6 +68,16 @@ test: test-deps lint ## install what is missing and run every test
 	@hack/fuzz 3s
 	@$(MAKE) race
 	go test -vet=off $(TESTFLAGS) ./... 2>&1 | $(brief)
+	@$(MAKE) versions
+
+.PHONY: versions
+versions: test-deps ## test on other versions of HAProxy: make versions RELEASES=sid
+	@for release in $(RELEASES); do \
+		program=$$(hack/get-haproxy $$release); \
+		echo "on $$($$program -v | head -n 1)"; \
+		PATH=$${program%/*}:$$PATH \
+			go test -vet=off $(TESTFLAGS) $(call folders,testneed\.Binary\(t, "haproxy"\)) 2>&1 | $(brief); \
+	done
 
 .PHONY: race
 race: test-deps ## test the packages that use goroutines under the race detector
