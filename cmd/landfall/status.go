@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-edge/landfall/internal/app"
+	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/spec"
 	"github.com/landfall-edge/landfall/internal/status"
 )
@@ -57,7 +58,7 @@ wrong and what to do about it, and what changed last and by which way.`,
 }
 
 func showStatus(c *cobra.Command, edge *spec.Edge, o *output) error {
-	s, err := app.AskStatus(c.Context(), edge)
+	s, err := app.AskStatus(c.Context(), edge, engine.Whole)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/status"
 )
 
@@ -36,7 +37,7 @@ type Config struct {
 	// Snapshot says whether the edge is ready; it is asked often.
 	Snapshot func() status.Snapshot
 	// Status also asks the engine.
-	Status func(ctx context.Context) status.Status
+	Status func(ctx context.Context, depth engine.Depth) status.Status
 	// Metrics of the edge, and EngineMetrics in the same text format; the latter
 	// may be nil.
 	Metrics       *Metrics

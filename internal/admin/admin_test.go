@@ -60,8 +60,8 @@ func (e *edge) serve(t *testing.T, dir string) (socket, tcp func(method, path st
 	s, err := admin.Open(t.Context(), admin.Config{
 		Socket: path, Listen: "127.0.0.1:0", Metrics: metrics, EngineMetrics: e.engine,
 		Snapshot: func() status.Snapshot { return e.snapshot },
-		Status: func(context.Context) status.Status {
-			return status.Build(time.Unix(0, 0), e.snapshot, engine.Stats{Version: "2.6"}, nil)
+		Status: func(_ context.Context, depth engine.Depth) status.Status {
+			return status.Build(time.Unix(0, 0), e.snapshot, depth, engine.Stats{Version: "2.6"}, nil)
 		},
 		Stop: func(_ context.Context, drain time.Duration) error { e.stopped <- drain; return nil },
 		Log:  slog.New(slog.DiscardHandler),
@@ -126,6 +126,13 @@ func TestStatus(t *testing.T) {
 		var s status.Status
 		if err := json.Unmarshal([]byte(body), &s); err != nil || code != 200 || s.Edge != "shore" || s.HAProxy.Version != "2.6" {
 			t.Errorf("status: %d %v %s", code, err, body)
+		}
+		if len(s.Backends) != 1 || len(s.Backends[0].Endpoints) != 3 || s.Routes == nil {
+			t.Errorf("backends %+v, routes %v", s.Backends, s.Routes)
+		}
+		_, body = ask("GET", "/v1/status?depth=brief")
+		if strings.Contains(body, `"endpoints"`) || strings.Contains(body, `"routes"`) || !strings.Contains(body, `"total":3`) {
+			t.Errorf("in brief: %s", body)
 		}
 	}
 }

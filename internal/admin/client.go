@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/status"
 )
 
@@ -38,9 +39,13 @@ func NewClient(socket string) *Client {
 }
 
 // Status asks how the edge is doing.
-func (c *Client) Status(ctx context.Context) (status.Status, error) {
+func (c *Client) Status(ctx context.Context, depth engine.Depth) (status.Status, error) {
 	var s status.Status
-	body, err := c.ask(ctx, http.MethodGet, "/v1/status")
+	path := "/v1/status"
+	if depth == engine.Brief {
+		path += "?" + depthKey + "=" + briefDepth
+	}
+	body, err := c.ask(ctx, http.MethodGet, path)
 	if err != nil {
 		return s, fmt.Errorf("ask for status: %w", err)
 	}

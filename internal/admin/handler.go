@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/landfall-edge/landfall/internal/engine"
 )
 
 // askTimeout is how long the engine may take to answer for status and metrics.
@@ -19,6 +21,12 @@ const askTimeout = 5 * time.Second
 // maxDrain is the longest drain that can be asked for in one request; it fits
 // the write timeout.
 const maxDrain = 4 * time.Minute
+
+// /v1/status?depth=brief leaves out routes and endpoints.
+const (
+	depthKey   = "depth"
+	briefDepth = "brief"
+)
 
 func (s *Server) handler(trusted bool) http.Handler {
 	mux := http.NewServeMux()
@@ -45,7 +53,11 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 	defer cancel()
 	w.Header().Set("Content-Type", "application/json")
-	if err := json.NewEncoder(w).Encode(s.config.Status(ctx)); err != nil {
+	depth := engine.Whole
+	if r.URL.Query().Get(depthKey) == briefDepth {
+		depth = engine.Brief
+	}
+	if err := json.NewEncoder(w).Encode(s.config.Status(ctx, depth)); err != nil {
 		s.config.Log.Debug("status was not sent", "error", err)
 	}
 }

@@ -171,7 +171,9 @@ func (m *machine) Health() map[string]model.ProbeHealth {
 	return m.health
 }
 
-func (m *machine) Stats(context.Context) (engine.Stats, error) { return engine.Stats{}, nil }
+func (m *machine) Stats(context.Context, engine.Depth) (engine.Stats, error) {
+	return engine.Stats{}, nil
+}
 
 // set changes the machine under its lock.
 func (m *machine) set(change func(m *machine)) {

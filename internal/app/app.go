@@ -132,7 +132,7 @@ func (a *App) newAgent(edge *spec.Edge, o Options) error {
 func (a *App) openAdmin(ctx context.Context) (err error) {
 	a.admin, err = admin.Open(ctx, admin.Config{
 		Socket: a.edge.Admin.Socket, Listen: a.edge.Admin.Listen,
-		Snapshot: a.agent.Snapshot, Status: a.Status, Metrics: a.metrics, EngineMetrics: a.engine.Metrics,
+		Snapshot: a.agent.Snapshot, Status: a.status, Metrics: a.metrics, EngineMetrics: a.engine.Metrics,
 		Stop: a.Stop, Log: a.log.With("component", "admin"),
 	})
 	switch {
@@ -220,9 +220,11 @@ func (a *App) Stop(ctx context.Context, drain time.Duration) (err error) {
 }
 
 // Status is how the edge is doing, the engine's word included.
-func (a *App) Status(ctx context.Context) status.Status {
-	stats, err := a.engine.Stats(ctx)
-	return status.Build(time.Now(), a.agent.Snapshot(), stats, err)
+func (a *App) Status(ctx context.Context) status.Status { return a.status(ctx, engine.Whole) }
+
+func (a *App) status(ctx context.Context, depth engine.Depth) status.Status {
+	stats, err := a.engine.Stats(ctx, depth)
+	return status.Build(time.Now(), a.agent.Snapshot(), depth, stats, err)
 }
 
 func (a *App) close() {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/landfall-edge/landfall/internal/admin"
 	"github.com/landfall-edge/landfall/internal/desired"
+	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/engine/haproxy"
 	"github.com/landfall-edge/landfall/internal/model"
 	"github.com/landfall-edge/landfall/internal/source"
@@ -199,7 +200,7 @@ func (c *checker) ports(ctx context.Context, asked []*model.Listener) error {
 	if c.version == "" {
 		return nil // the engine is what can look, and it is not there
 	}
-	mine, err := admin.NewClient(c.edge.Admin.Socket).Status(ctx)
+	mine, err := admin.NewClient(c.edge.Admin.Socket).Status(ctx, engine.Brief)
 	runs := err == nil
 	if runs {
 		c.ok("edge", "%s runs from this file already", mine.Edge)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/landfall-edge/landfall/internal/app"
+	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/testnet"
 )
 
@@ -65,7 +66,7 @@ func TestDemo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := app.AskStatus(ctx, edge)
+	s, err := app.AskStatus(ctx, edge, engine.Brief)
 	if err != nil || !s.Ready || len(s.Findings) > 0 || s.HAProxy.Reloads > 0 {
 		t.Errorf("%v; status %+v", err, s)
 	}

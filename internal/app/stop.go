@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/landfall-edge/landfall/internal/admin"
+	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/engine/haproxy"
 	"github.com/landfall-edge/landfall/internal/spec"
 	"github.com/landfall-edge/landfall/internal/status"
@@ -20,10 +21,10 @@ import (
 const answerTimeout = 15 * time.Second
 
 // AskStatus asks the running edge how it is doing.
-func AskStatus(ctx context.Context, edge *spec.Edge) (status.Status, error) {
+func AskStatus(ctx context.Context, edge *spec.Edge, depth engine.Depth) (status.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	s, err := admin.NewClient(edge.Admin.Socket).Status(ctx)
+	s, err := admin.NewClient(edge.Admin.Socket).Status(ctx, depth)
 	if errors.Is(err, admin.ErrNobody) {
 		return s, fmt.Errorf("%w: %w; start it with landfall edge, or name another file with -c", errNotRunning, err)
 	}
@@ -59,15 +60,15 @@ func findEngine(ctx context.Context, edge *spec.Edge, log *slog.Logger) (_ *hapr
 	if _, err := os.Stat(config.Dir); errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
 	}
-	engine, err := haproxy.New(ctx, config)
+	found, err := haproxy.New(ctx, config)
 	if err != nil {
 		return nil, false, err
 	}
-	if _, err := engine.Observe(ctx); err != nil {
+	if _, err := found.Observe(ctx); err != nil {
 		return nil, false, fmt.Errorf("look for HAProxy: %w", err)
 	}
-	stats, err := engine.Stats(ctx)
-	return engine, err != nil || len(stats.Workers) > 0, nil
+	stats, err := found.Stats(ctx, engine.Brief)
+	return found, err != nil || len(stats.Workers) > 0, nil
 }
 
 func stopEngine(ctx context.Context, engine *haproxy.Engine, drain time.Duration) error {

@@ -82,8 +82,17 @@ type Monitor interface {
 	// Health of the probes by name, from memory.
 	Health() map[string]model.ProbeHealth
 	// Stats asks the engine, for people and metrics.
-	Stats(ctx context.Context) (Stats, error)
+	Stats(ctx context.Context, depth Depth) (Stats, error)
 }
+
+// Depth is how much Stats asks for. An engine pays for each thing that it counts.
+type Depth int
+
+// The depths: listeners and backends, or their endpoints too.
+const (
+	Brief Depth = iota
+	Whole
+)
 
 // Stats is how an engine is doing.
 type Stats struct {
@@ -95,12 +104,40 @@ type Stats struct {
 	// those that nobody has taken.
 	Spares     int `json:"spares"`
 	FreeSpares int `json:"freeSpares"`
-	// Workers that live, the newest first.
+	// Workers that live, the newest first, which is the one that counts.
 	Workers []Worker `json:"workers"`
-	// Backends by name, then endpoints by address.
-	Backends map[string]map[netip.AddrPort]EndpointStats `json:"-"`
-	// Listeners by name: whether the port is open.
-	Listeners map[string]bool `json:"-"`
+	// MaxConnections is how many it takes at a time.
+	MaxConnections int `json:"maxConnections"`
+	// Backends and Listeners by name.
+	Backends  map[string]BackendStats  `json:"-"`
+	Listeners map[string]ListenerStats `json:"-"`
+}
+
+// Counters tell what went through a listener, a backend or an endpoint. All but
+// Sessions count since the worker started, and begin at 0 with the next one.
+type Counters struct {
+	Sessions       int64 `json:"sessions"`                 // now: connections of a listener and of TCP, requests in flight otherwise
+	Requests       int64 `json:"requests"`                 // HTTP requests; connections of TCP
+	Errors5xx      int64 `json:"errors5xx,omitempty"`      // answers of 500 to 599, the engine's own among them
+	FailedConnects int64 `json:"failedConnects,omitempty"` // tries to connect to an endpoint; a listener has none
+	Retries        int64 `json:"retries,omitempty"`        // of tries to connect
+	BytesIn        int64 `json:"bytesIn,omitempty"`        // from clients
+	BytesOut       int64 `json:"bytesOut,omitempty"`       // to clients
+}
+
+// ListenerStats is how one listener is doing.
+type ListenerStats struct {
+	Open bool `json:"open"`
+	Counters
+}
+
+// BackendStats is how one backend is doing.
+type BackendStats struct {
+	// Active is how many endpoints take new requests.
+	Active int `json:"active"`
+	Counters
+	// Endpoints by address; of a Brief answer there are none.
+	Endpoints map[netip.AddrPort]EndpointStats `json:"endpoints"`
 }
 
 // Worker is one process of an engine; an old one only finishes its connections.
@@ -113,9 +150,8 @@ type Worker struct {
 // EndpointStats is how one endpoint is doing.
 type EndpointStats struct {
 	// Health is "up", "down", "drain" or "unchecked".
-	Health   string `json:"health"`
-	Sessions int64  `json:"sessions"` // current
-	Requests int64  `json:"requests"` // HTTP requests, or connections; total since the worker started
+	Health string `json:"health"`
+	Counters
 }
 
 // Finder is an Engine that has findings of its own, about no object of a source.

@@ -1,6 +1,7 @@
 package status
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -8,18 +9,25 @@ import (
 	"github.com/landfall-edge/landfall/internal/model"
 )
 
-// Build says how the edge is doing at a moment. engineErr is why the engine gave
-// no Stats; what it does not say is then "unknown".
-func Build(now time.Time, snap Snapshot, stats engine.Stats, engineErr error) Status {
+// Build says how the edge is doing at a moment; a Brief one leaves out routes and
+// endpoints. engineErr is why the engine gave no Stats; what it does not say is
+// then "unknown".
+func Build(now time.Time, snap Snapshot, depth engine.Depth, stats engine.Stats, engineErr error) Status {
 	s := Status{
 		Edge: snap.Edge, At: now, Started: snap.Started,
 		Ready:     len(snap.Waiting) == 0,
 		Waiting:   list(snap.Waiting),
 		VIPs:      make([]VIP, 0, len(snap.VIPs)),
 		Sources:   list(snap.Sources),
-		Listeners: []Listener{}, Routes: []Route{}, Backends: []Backend{}, Findings: []Finding{},
+		Listeners: []Listener{}, Backends: []Backend{}, Findings: []Finding{},
 		Changes: list(snap.Changes),
-		HAProxy: HAProxy{Version: stats.Version, Reloads: stats.Reloads, Workers: list(stats.Workers), Spares: stats.Spares, FreeSpares: stats.FreeSpares},
+		HAProxy: HAProxy{
+			Version: stats.Version, Reloads: stats.Reloads, Workers: list(stats.Workers), MaxConnections: stats.MaxConnections,
+			Spares: stats.Spares, FreeSpares: stats.FreeSpares,
+		},
+	}
+	if depth == engine.Whole {
+		s.Routes = []Route{}
 	}
 	for _, v := range snap.VIPs {
 		s.VIPs = append(s.VIPs, VIP{Name: v.Name, Addresses: list(v.Addresses), Any: v.Any})
@@ -35,16 +43,22 @@ func Build(now time.Time, snap Snapshot, stats engine.Stats, engineErr error) St
 	for _, l := range state.Listeners {
 		s.Listeners = append(s.Listeners, listener(l, stats, engineErr == nil))
 	}
-	for _, r := range state.Routes {
+	for _, b := range state.Backends {
+		s.Backends = append(s.Backends, backend(b, depth, stats))
+	}
+	if depth == engine.Whole {
+		s.route(state.Routes)
+	}
+	return s
+}
+
+func (s *Status) route(routes []*model.Route) {
+	for _, r := range routes {
 		s.Routes = append(s.Routes, Route{
 			Name: r.Name, Listener: r.Listener, Host: r.Match.Host, Path: r.Match.Path, Exact: r.Match.Exact,
 			Backends: list(r.Backends), Object: r.Origin.String(),
 		})
 	}
-	for _, b := range state.Backends {
-		s.Backends = append(s.Backends, backend(b, stats))
-	}
-	return s
 }
 
 func (s *Status) find(findings []model.Finding) {
@@ -63,30 +77,50 @@ func listener(l *model.Listener, stats engine.Stats, answered bool) Listener {
 		Name: l.Name, VIP: l.VIP, Addresses: list(l.Addresses), Port: l.Port, Protocol: l.Protocol,
 		Object: l.Origin.String(),
 	}
-	if open, ok := stats.Listeners[l.Name]; ok || answered {
-		out.Open = &open
+	if known, ok := stats.Listeners[l.Name]; ok || answered {
+		out.Open, out.Counters = &known.Open, known.Counters
 	}
 	return out
 }
 
-func backend(b *model.Backend, stats engine.Stats) Backend {
+func backend(b *model.Backend, depth engine.Depth, stats engine.Stats) Backend {
+	known, ok := stats.Backends[b.Name]
 	out := Backend{
 		Name: b.Name, Protocol: b.Protocol, Balance: b.Balance, Object: b.Origin.String(),
-		Endpoints: make([]Endpoint, 0, len(b.Endpoints)),
+		Total: len(b.Endpoints), Counters: known.Counters,
 	}
 	if out.Balance == "" {
 		out.Balance = model.Balances[0]
 	}
-	known := stats.Backends[b.Name]
-	for _, e := range b.Endpoints {
-		ep := Endpoint{Address: e.Address, Target: e.Target, Health: "unknown"}
-		if st, ok := known[e.Address]; ok {
-			ep.Health, ep.Sessions, ep.Requests = st.Health, st.Sessions, st.Requests
+	if depth == engine.Brief {
+		if up := min(known.Active, out.Total); ok || out.Total == 0 {
+			out.Up = &up
 		}
-		if e.Draining {
-			ep.Health = "drain"
+		return out
+	}
+	out.Endpoints = make([]Endpoint, 0, len(b.Endpoints))
+	up, unknown := 0, false
+	for _, e := range b.Endpoints {
+		ep := endpoint(e, known.Endpoints)
+		unknown = unknown || ep.Health == "unknown"
+		if ep.Health == "up" || ep.Health == "unchecked" {
+			up++
 		}
 		out.Endpoints = append(out.Endpoints, ep)
+	}
+	if !unknown {
+		out.Up = &up
+	}
+	return out
+}
+
+func endpoint(e model.Endpoint, known map[netip.AddrPort]engine.EndpointStats) Endpoint {
+	out := Endpoint{Address: e.Address, Target: e.Target, Health: "unknown"}
+	if st, ok := known[e.Address]; ok {
+		out.Health, out.Counters = st.Health, st.Counters
+	}
+	if e.Draining {
+		out.Health = "drain"
 	}
 	return out
 }

@@ -49,7 +49,7 @@ type Status struct {
 	VIPs      []VIP           `json:"vips"`
 	Sources   []source.Status `json:"sources"`
 	Listeners []Listener      `json:"listeners"`
-	Routes    []Route         `json:"routes"`
+	Routes    []Route         `json:"routes,omitzero"` // nil: not asked for
 	Backends  []Backend       `json:"backends"`
 	Findings  []Finding       `json:"findings"`
 	Changes   []Change        `json:"changes"`
@@ -73,6 +73,7 @@ type Listener struct {
 	Object    string         `json:"object"`
 	// Open is what the engine says; nil when it did not answer.
 	Open *bool `json:"open,omitempty"`
+	engine.Counters
 }
 
 // Route is a match and where it goes.
@@ -88,11 +89,15 @@ type Route struct {
 
 // Backend is a set of endpoints with their health.
 type Backend struct {
-	Name      string         `json:"name"`
-	Protocol  model.Protocol `json:"protocol"`
-	Balance   string         `json:"balance"`
-	Object    string         `json:"object"`
-	Endpoints []Endpoint     `json:"endpoints"`
+	Name     string         `json:"name"`
+	Protocol model.Protocol `json:"protocol"`
+	Balance  string         `json:"balance"`
+	Object   string         `json:"object"`
+	// Up of the Total endpoints take new requests; nil when the engine did not say.
+	Up    *int `json:"up,omitempty"`
+	Total int  `json:"total"`
+	engine.Counters
+	Endpoints []Endpoint `json:"endpoints,omitzero"` // nil: not asked for
 }
 
 // Endpoint is one address that answers.
@@ -101,9 +106,8 @@ type Endpoint struct {
 	Target  string         `json:"target,omitempty"`
 	// Health is "up", "down", "drain", "unchecked", or "unknown" when the engine
 	// did not say.
-	Health   string `json:"health"`
-	Sessions int64  `json:"sessions"`
-	Requests int64  `json:"requests"`
+	Health string `json:"health"`
+	engine.Counters
 }
 
 // Finding is what became of a request that could not be met as it was written.
@@ -136,6 +140,8 @@ type HAProxy struct {
 	Version string          `json:"version"`
 	Reloads int             `json:"reloads"`
 	Workers []engine.Worker `json:"workers"`
+	// MaxConnections is how many it takes at a time.
+	MaxConnections int `json:"maxConnections"`
 	// Spares are backends that new ones can take without a reload.
 	Spares     int    `json:"spares"`
 	FreeSpares int    `json:"freeSpares"`

@@ -34,7 +34,7 @@ type input struct {
 	Stats        engine.Stats
 	EngineError  string
 	Health       map[string]map[netip.AddrPort]engine.EndpointStats
-	Open         map[string]bool
+	Open         map[string]engine.ListenerStats
 }
 
 func (in input) status() status.Status {
@@ -45,12 +45,20 @@ func (in input) status() status.Status {
 		snap.Output = &desired.Output{State: *in.State, Findings: in.Findings}
 	}
 	stats := in.Stats
-	stats.Backends, stats.Listeners = in.Health, in.Open
+	if stats.Backends == nil && len(in.Health) > 0 {
+		stats.Backends = map[string]engine.BackendStats{}
+	}
+	for name, endpoints := range in.Health {
+		b := stats.Backends[name]
+		b.Endpoints = endpoints
+		stats.Backends[name] = b
+	}
+	stats.Listeners = in.Open
 	var err error
 	if in.EngineError != "" {
 		err = errors.New(in.EngineError)
 	}
-	return status.Build(in.Now, snap, stats, err)
+	return status.Build(in.Now, snap, engine.Whole, stats, err)
 }
 
 // TestStatus builds a status from the first file of each case, and tells it in the
@@ -100,7 +108,7 @@ func TestHostileNames(t *testing.T) {
 			Findings: []model.Finding{{Origin: model.Origin{Name: evil}, Message: evil, Field: evil}},
 		},
 		Changes: []status.Change{{Objects: evil}},
-	}, engine.Stats{}, nil)
+	}, engine.Whole, engine.Stats{}, nil)
 	table := status.Table(s, status.Format{Width: 80})
 	if strings.ContainsAny(table, "\x1b\x00\u202e") {
 		t.Error("the table holds control characters")

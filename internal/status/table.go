@@ -59,15 +59,9 @@ func (t tally) cell() cell {
 func tallies(s Status) map[string]tally {
 	out := make(map[string]tally, len(s.Backends))
 	for _, b := range s.Backends {
-		var t tally
-		for _, e := range b.Endpoints {
-			t.total++
-			switch e.Health {
-			case "up", "unchecked":
-				t.up++
-			case "unknown":
-				t.unknown = true
-			}
+		t := tally{total: b.Total, unknown: b.Up == nil}
+		if b.Up != nil {
+			t.up = *b.Up
 		}
 		out[b.Name] = t
 	}

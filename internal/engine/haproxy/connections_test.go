@@ -70,7 +70,7 @@ func TestLongConnectionsSurviveReloads(t *testing.T) {
 		talk(fmt.Sprintf("after reload %d", i+1))
 	}
 	workers := func() int {
-		stats, err := e.Stats(t.Context())
+		stats, err := e.Stats(t.Context(), engine.Brief)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -96,8 +96,8 @@ func TestDrainingEndpoint(t *testing.T) {
 	if done := e.apply(more); done.Way != engine.Reload || serving() != 1 {
 		t.Errorf("after a %s the draining endpoint serves", done.Way)
 	}
-	stats, err := e.Stats(t.Context())
-	if err != nil || stats.Backends["home/web/shop/80/http"][one].Health != "drain" {
+	stats, err := e.Stats(t.Context(), engine.Whole)
+	if err != nil || stats.Backends["home/web/shop/80/http"].Endpoints[one].Health != "drain" {
 		t.Errorf("it is shown as %+v, %v", stats.Backends, err)
 	}
 }

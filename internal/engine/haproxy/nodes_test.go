@@ -85,11 +85,11 @@ func TestNodeDies(t *testing.T) {
 	if up(one) || !up(two) || !e.Health()["home/n1"].Answered {
 		t.Errorf("after one died: %+v", e.Health())
 	}
-	stats, err := e.Stats(t.Context())
+	stats, err := e.Stats(t.Context(), engine.Whole)
 	if err != nil {
 		t.Fatal(err)
 	}
-	health := stats.Backends["home/web/shop/80/http"]
+	health := stats.Backends["home/web/shop/80/http"].Endpoints
 	if health[one.port].Health != "down" || health[two.port].Health != "up" {
 		t.Errorf("endpoints are %+v", health)
 	}

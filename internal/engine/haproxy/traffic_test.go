@@ -63,7 +63,7 @@ func TestEndpointChurn(t *testing.T) {
 			t.Errorf("endpoint %d got no request", i)
 		}
 	}
-	stats, err := e.Stats(t.Context())
+	stats, err := e.Stats(t.Context(), engine.Brief)
 	if err != nil {
 		t.Fatal(err)
 	}
