@@ -277,8 +277,9 @@ func bindAddresses(s Settings, l *model.Listener) []string {
 // within each the exact path before the longest prefix. Headers that tell who
 // the client is are ours alone. first is the rule that goes before all that.
 func httpRules(exact, prefix, first string) string {
-	// A "/" in Host would let a client write another route's key.
-	const rules = `  http-request deny deny_status 400 if { req.fhdr(host) -m sub / }
+	// A "/" in Host would let a client write another route's key; one that is longer than
+	// a name with its port has no room in the headers that tell of it.
+	const rules = `  http-request deny deny_status 400 if { req.fhdr(host) -m sub / } || { req.fhdr(host),length gt 300 }
   http-request set-var(txn.path) path
   http-request set-header X-Forwarded-For %[src]
   http-request set-header X-Forwarded-Proto http
