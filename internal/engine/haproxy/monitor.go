@@ -273,14 +273,13 @@ func (e *Engine) buryThese(ctx context.Context, batch []leaver) bool {
 	}
 	for len(commands) > 0 {
 		n := oneLine(commands)
-		rest, err := e.stats.ask(ctx, join(commands[:n]))
+		reply, err := e.stats.ask(ctx, join(commands[:n]))
 		if err != nil {
 			return false
 		}
-		for _, x := range batch[:n] {
-			var reply string
-			reply, rest = nextReply(rest)
-			if strings.Contains(reply, "still has connections") {
+		replies := deletions(reply)
+		for i, x := range batch[:n] {
+			if i >= len(replies) || strings.Contains(replies[i], "still has connections") {
 				continue
 			}
 			zombies[x.backend] = slices.DeleteFunc(zombies[x.backend], func(z zombie) bool { return z.name == x.server })

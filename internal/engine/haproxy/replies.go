@@ -3,6 +3,7 @@ package haproxy
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -40,6 +41,12 @@ func nextReply(s string) (reply, rest string) {
 		return strings.TrimRight(s, "\n"), ""
 	}
 	return s[:i], s[i+2:]
+}
+
+// deletions cuts the replies to "del server" apart: a line each, which from 3.0 on
+// an empty one follows.
+func deletions(reply string) []string {
+	return slices.DeleteFunc(strings.Split(reply, "\n"), func(line string) bool { return line == "" })
 }
 
 // process is one line of "show proc".
