@@ -141,6 +141,7 @@ type Route struct {
 	// Backends share the traffic by weight. Empty answers 503: the object claims
 	// the match, yet what it refers to is missing.
 	Backends []WeightedBackend `json:"backends,omitempty"`
+	Limit    Limit             `json:"limit,omitzero"`
 }
 
 // Match says which requests a route takes. The zero value takes all of them.

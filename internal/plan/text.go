@@ -79,7 +79,11 @@ func listenerChange(have, want *model.Listener) string {
 }
 
 func routeText(r *model.Route) string {
-	return fmt.Sprintf("%s %s -> %s", word(r.Listener), matchText(r), targets(r))
+	text := fmt.Sprintf("%s %s -> %s", word(r.Listener), matchText(r), targets(r))
+	if r.Limit != (model.Limit{}) {
+		text += "  each client " + limitText(r.Limit)
+	}
+	return text
 }
 
 // matchText is what a route takes: "shop.example.com/cart", "*/", "=" before an
@@ -128,6 +132,7 @@ func routeChange(have, want *model.Route) string {
 	c.add("VIP ", word(have.VIP), word(want.VIP))
 	c.add("", matchText(have), matchText(want))
 	c.add("to ", targets(have), targets(want))
+	c.add("each client ", limitText(have.Limit), limitText(want.Limit))
 	return c.text(have.Origin, want.Origin)
 }
 

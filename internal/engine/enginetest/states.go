@@ -189,6 +189,15 @@ func (b *book) routes(splits bool) {
 			put(&s.Routes, routeName, r)
 		})
 	}
+	limit := func(l model.Limit) func(*model.State) {
+		return func(s *model.State) {
+			r := route("site.example.com", "/", siteName)
+			r.Limit = l
+			put(&s.Routes, routeName, r)
+		}
+	}
+	b.next("a route has a limit", limit(model.Limit{Rate: 20}))
+	b.next("another limit", limit(model.Limit{Rate: 10, Connections: 5}))
 	b.next("routes go", func(s *model.State) {
 		put(&s.Routes, routeName, route("site.example.com", "/", siteName))
 		drop(&s.Routes, routeName, "home/web/site/*.example.com/")

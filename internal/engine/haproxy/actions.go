@@ -22,6 +22,7 @@ type loaded struct {
 	Listeners map[string]string `json:"listeners"`
 	Backends  map[string]string `json:"backends"`
 	Probes    map[string]string `json:"probes"` // probe -> its path
+	Limits    bool              `json:"limits"` // it knows limits in maps
 }
 
 // shape is a fingerprint of a section's text.
@@ -38,6 +39,7 @@ func (r renderer) shapes(s model.State, global string) loaded {
 		Listeners: make(map[string]string, len(s.Listeners)),
 		Backends:  make(map[string]string, len(s.Backends)),
 		Probes:    make(map[string]string, len(s.Probes)),
+		Limits:    true,
 	}
 	tcp := tcpRoutes(s)
 	for _, x := range s.Listeners {
@@ -87,6 +89,9 @@ func (r renderer) reloadCause(l loaded, n names, want model.State, p plan.Plan) 
 			return cause
 		}
 	}
+	if cause := limitCause(l, p.Routes); cause != "" {
+		return cause
+	}
 	if cause := n.sparesCause(l, p, r.settings.Spares); cause != "" {
 		return cause
 	}
@@ -127,6 +132,9 @@ func routeCause(want model.State, s plan.Step[model.Route]) string {
 		return cmp.Compare(l.Name, name)
 	})
 	if ok && want.Listeners[i].Protocol == model.TCP {
+		if s.Have != nil && s.Want != nil && slices.Equal(s.Have.Backends, s.Want.Backends) {
+			return fmt.Sprintf("the limit of port %d changed", want.Listeners[i].Port)
+		}
 		return fmt.Sprintf("port %d goes to another backend", want.Listeners[i].Port)
 	}
 	return ""

@@ -24,12 +24,12 @@ type mapEntry struct {
 	listener string // the model's name
 	kind     string // exactMap or prefixMap
 	key      string
-	value    string // the encoded name of a backend
+	value    string // the encoded name of a backend, and its limit
 }
 
 // entry is the map line of an HTTP route.
 func entry(r *model.Route) mapEntry {
-	e := mapEntry{listener: r.Listener, kind: prefixMap, value: routeTarget(r)}
+	e := mapEntry{listener: r.Listener, kind: prefixMap, value: routeTarget(r) + limitValue(r)}
 	host := strings.TrimPrefix(r.Match.Host, "*")
 	if r.Match.Exact {
 		e.kind, e.key = exactMap, host+r.Match.Path

@@ -136,6 +136,8 @@ func renderGlobal(s Settings, fixed int) string {
 	line("  bind unix@%s mode 600%s", s.socket(peersSocket), s.owner())
 	line("  server landfall")
 	line("")
+	b.WriteString(renderLimits())
+	line("")
 	line("frontend %s from landfall-http", okFrontend)
 	line("  bind 127.0.0.1:%d", s.OKPort)
 	line("  http-request return status 200")
@@ -254,6 +256,7 @@ func (r renderer) listener(l *model.Listener, route *model.Route) string {
 		line("  tcp-request connection reject")
 		return b.String()
 	}
+	b.WriteString(tcpLimit(route))
 	line("  default_backend %s", routeTarget(route))
 	return b.String()
 }
@@ -299,6 +302,7 @@ func httpRules(exact, prefix, first string) string {
 		fmt.Fprintf(&b, "  http-request set-var(txn.be) var(txn.key),map_str(%s)%s\n", exact, found)
 		fmt.Fprintf(&b, "  http-request set-var(txn.be) var(txn.key),concat(/),map_beg(%s) if !{ var(txn.be) -m found }\n", prefix)
 	}
+	b.WriteString(limitRules())
 	b.WriteString(first)
 	b.WriteString("  use_backend %[var(txn.be)] if { var(txn.be) -m found }\n")
 	fmt.Fprintf(&b, "  default_backend %s\n", notFound)

@@ -44,12 +44,12 @@ func (n names) backend(name string) string {
 	return encode(name)
 }
 
-// target is where a route leads in the worker's maps.
+// target is the value of a route in the worker's maps.
 func (n names) target(r *model.Route) string {
 	if len(r.Backends) == 0 {
-		return nobody
+		return nobody + limitValue(r)
 	}
-	return n.backend(r.Backends[0].Name)
+	return n.backend(r.Backends[0].Name) + limitValue(r)
 }
 
 // freeSpares are those that serve nobody and whose last servers are gone.

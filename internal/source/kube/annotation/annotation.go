@@ -27,7 +27,7 @@ const (
 	LimitConnections = Prefix + "limit-connections"
 )
 
-// known says on which kinds each annotation is read; none means not yet.
+// known says on which kinds each annotation is read.
 func known() map[string][]string {
 	both := []string{object.Service, object.Ingress}
 	return map[string][]string{
@@ -36,8 +36,8 @@ func known() map[string][]string {
 		VIP:              both,
 		Balance:          both,
 		ProxyProtocol:    both,
-		LimitRPS:         nil,
-		LimitConnections: nil,
+		LimitRPS:         both,
+		LimitConnections: both,
 	}
 }
 
@@ -65,9 +65,6 @@ func Check(kind string, annotations map[string]string, f *object.Findings) {
 				message += "; it knows " + strings.Join(names, ", ")
 			}
 			f.Add(field, "UnknownAnnotation", withoutIt, message)
-		case len(kinds) == 0:
-			f.Add(field, "NotAvailableYet", "everything, without this limit",
-				name+" is not available yet: nothing is limited. Take it away, or leave it for the version that has it")
 		case !slices.Contains(kinds, kind):
 			f.Add(field, "UnknownAnnotation", withoutIt,
 				name+" counts on a "+strings.Join(kinds, " or ")+", not on an "+kind+"; put it there")

@@ -72,6 +72,7 @@ type translation struct {
 	ing      *networkingv1.Ingress
 	findings *object.Findings
 	vip      string
+	limit    model.Limit
 	routes   map[string]*model.Route // by name
 	full     bool
 	services map[object.Key]bool
@@ -95,7 +96,7 @@ func Translate(ing *networkingv1.Ingress, opt Options) Result {
 	annotation.Check(object.Ingress, ing.Annotations, t.findings)
 	result := Result{Policy: annotation.ReadPolicy(ing.Annotations, t.findings)}
 	vip, ok := annotation.ReadVIP(ing.Annotations, t.findings)
-	t.vip = vip
+	t.vip, t.limit = vip, annotation.ReadLimit(ing.Annotations, t.findings)
 	if ok {
 		t.noteTLS()
 		t.defaults(t.rules())
@@ -226,5 +227,5 @@ func (t *translation) room() bool {
 }
 
 func (t *translation) add(name string, match model.Match, rank model.Rank, backends []model.WeightedBackend) {
-	t.routes[name] = &model.Route{Name: name, Origin: t.origin, VIP: t.vip, Match: match, Rank: rank, Backends: backends}
+	t.routes[name] = &model.Route{Name: name, Origin: t.origin, VIP: t.vip, Match: match, Rank: rank, Backends: backends, Limit: t.limit}
 }

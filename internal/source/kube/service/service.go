@@ -45,6 +45,7 @@ func Translate(svc *corev1.Service, opt Options) Result {
 	annotation.ReadPolicy(svc.Annotations, f) // for its findings: backends read it again
 
 	if !exposed(svc, opt, f) {
+		annotation.NoteIdleLimit(svc.Annotations, f)
 		if len(f.List()) == 0 {
 			return Result{}
 		}
@@ -55,6 +56,7 @@ func Translate(svc *corev1.Service, opt Options) Result {
 	noteIgnored(svc, f)
 	vip, vipOK := annotation.ReadVIP(svc.Annotations, f)
 	ranges, rangesOK := sourceRanges(svc, f)
+	limit := annotation.ReadLimit(svc.Annotations, f)
 	fronts := fronts(svc, f)
 	if vipOK && rangesOK {
 		for _, front := range reachable(key, svc, fronts, opt, f) {
@@ -63,7 +65,7 @@ func Translate(svc *corev1.Service, opt Options) Result {
 				Name: name, Origin: origin, VIP: vip, Port: front.port, Protocol: model.TCP, SourceRanges: ranges,
 			})
 			part.Routes = append(part.Routes, &model.Route{
-				Name: name, Origin: origin, Listener: name,
+				Name: name, Origin: origin, Listener: name, Limit: limit,
 				Backends: []model.WeightedBackend{{Name: BackendName(opt.Source, key, front.service.Port), Weight: 1}},
 			})
 			result.Ports = append(result.Ports, front.service.Port)

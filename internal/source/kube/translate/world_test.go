@@ -82,6 +82,7 @@ func (w world) service() *corev1.Service {
 		"landfall.dev/ports", pick(w, "443:https,80", "443:http,444:http", "x", "80"),
 		"landfall.dev/vip", pick(w, "main", "no vip"),
 		"landfall.dev/balance", pick(w, "leastconn", "fast"),
+		"landfall.dev/limit-rps", pick(w, "", "20"),
 		"landfall.dev/proxy-protocol", pick(w, "v1", "false"))}
 	s.Spec.Type = pick(w, corev1.ServiceTypeLoadBalancer, corev1.ServiceTypeNodePort, corev1.ServiceTypeNodePort, corev1.ServiceTypeClusterIP, corev1.ServiceTypeExternalName)
 	class := pick(w, "landfall.dev/edge", "example.com/other")
@@ -142,6 +143,7 @@ func (w world) ingress() *networkingv1.Ingress {
 	ing := &networkingv1.Ingress{ObjectMeta: w.meta(pick(w, "i1", "i2", "i3"),
 		"landfall.dev/balance", pick(w, "source", "random"),
 		"landfall.dev/proxy-protocol", pick(w, "v1", "v2"),
+		"landfall.dev/limit-connections", pick(w, "-1", "10"),
 		"landfall.dev/vip", pick(w, "main", "no vip"))}
 	class := pick(w, "ours", "ours", "theirs", "nobody")
 	if w.IntN(4) > 0 {

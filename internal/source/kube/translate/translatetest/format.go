@@ -66,6 +66,12 @@ func formatRoute(b *strings.Builder, r *model.Route) {
 	if r.Rank == model.DefaultRoute {
 		b.WriteString(" default")
 	}
+	if r.Limit.Rate > 0 {
+		fmt.Fprintf(b, " rate=%d", r.Limit.Rate)
+	}
+	if r.Limit.Connections > 0 {
+		fmt.Fprintf(b, " connections=%d", r.Limit.Connections)
+	}
 	b.WriteString(" ->")
 	for _, back := range r.Backends {
 		fmt.Fprintf(b, " %s", back.Name)
