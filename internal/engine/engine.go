@@ -104,6 +104,9 @@ type Stats struct {
 	// those that nobody has taken.
 	Spares     int `json:"spares"`
 	FreeSpares int `json:"freeSpares"`
+	// NodeSlots are probes kept for new nodes in the same way, over all paths.
+	NodeSlots     int `json:"nodeSlots"`
+	FreeNodeSlots int `json:"freeNodeSlots"`
 	// Workers that live, the newest first, which is the one that counts.
 	Workers []Worker `json:"workers"`
 	// MaxConnections is how many it takes at a time.

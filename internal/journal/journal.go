@@ -27,6 +27,8 @@ type Journal struct {
 	lines int  // in the file
 	live  map[string]struct{}
 	buf   bytes.Buffer
+	// since is what was put since a compaction began; nil when there is none.
+	since *[]line
 }
 
 type line struct {
@@ -37,8 +39,8 @@ type line struct {
 // ErrDamaged is returned by Open for a journal whose values load does not take.
 var ErrDamaged = errors.New("journal is damaged")
 
-// Open opens or creates the journal at path and hands each live value to load. It
-// writes nothing.
+// Open opens or creates the journal at path and hands each live value to load, in
+// the order in which they were put. It writes nothing.
 func Open(path string, load func(key string, value json.RawMessage) error) (*Journal, error) {
 	j := &Journal{path: path, live: map[string]struct{}{}}
 	values, order, torn, err := read(path)
@@ -46,16 +48,19 @@ func Open(path string, load func(key string, value json.RawMessage) error) (*Jou
 		return nil, fmt.Errorf("read journal: %w", err)
 	}
 	j.torn = torn
-	for _, key := range order {
+	last := make(map[string]int, len(values))
+	for i, key := range order {
+		last[key] = i
+	}
+	for i, key := range order {
 		value, ok := values[key]
-		if !ok {
+		if !ok || last[key] != i {
 			continue
 		}
 		if err := load(key, value); err != nil {
 			return nil, fmt.Errorf("%w: read %s: %s: %w", ErrDamaged, path, key, err)
 		}
 		j.live[key] = struct{}{}
-		delete(values, key)
 	}
 	j.lines = len(order)
 	j.file, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
@@ -107,9 +112,18 @@ func (j *Journal) Put(key string, value any) error {
 			return fmt.Errorf("write journal: %s: %w", key, err)
 		}
 		l.Value = data
-		j.live[key] = struct{}{}
+	}
+	if j.since != nil {
+		*j.since = append(*j.since, l)
+	}
+	return j.put(l)
+}
+
+func (j *Journal) put(l line) error {
+	if l.Value != nil {
+		j.live[l.Key] = struct{}{}
 	} else {
-		delete(j.live, key)
+		delete(j.live, l.Key)
 	}
 	j.lines++
 	return json.NewEncoder(&j.buf).Encode(l)
@@ -141,22 +155,64 @@ func (j *Journal) Wasteful() bool { return j.lines > 2*len(j.live)+1000 }
 
 // Rewrite replaces the whole content by what fill puts.
 func (j *Journal) Rewrite(fill func(put func(key string, value any) error) error) error {
-	fresh := &Journal{path: j.path + ".new", live: map[string]struct{}{}}
-	if err := fill(fresh.Put); err != nil {
+	c := j.Compact()
+	return errors.Join(c.Fill(fill), c.Commit())
+}
+
+// Compaction is a new content that is written while the old one still grows.
+type Compaction struct {
+	journal *Journal
+	fresh   *Journal
+	since   []line
+	filled  bool
+}
+
+// Compact begins to replace the content by what Fill puts and what is put into the
+// journal until Commit. There is one compaction at a time.
+func (j *Journal) Compact() *Compaction {
+	c := &Compaction{journal: j, fresh: &Journal{path: j.path + ".new", live: map[string]struct{}{}}}
+	j.since = &c.since
+	return c
+}
+
+// Fill writes the new content beside the old one. Of all methods, it alone may run
+// while the journal is being used.
+func (c *Compaction) Fill(fill func(put func(key string, value any) error) error) error {
+	if err := fill(c.fresh.Put); err != nil {
 		return err
 	}
-	if err := os.WriteFile(fresh.path, fresh.buf.Bytes(), 0o600); err != nil {
+	if err := os.WriteFile(c.fresh.path, c.fresh.buf.Bytes(), 0o600); err != nil {
 		return fmt.Errorf("rewrite journal: %w", err)
 	}
-	f, err := os.OpenFile(fresh.path, os.O_WRONLY|os.O_APPEND, 0o600)
+	c.fresh.buf.Reset()
+	c.filled = true
+	return nil
+}
+
+// Commit ends the compaction: the new content takes the place of the old one, if
+// Fill succeeded.
+func (c *Compaction) Commit() error {
+	j, fresh := c.journal, c.fresh
+	j.since = nil
+	if !c.filled {
+		return nil
+	}
+	var err error
+	if fresh.file, err = os.OpenFile(fresh.path, os.O_WRONLY|os.O_APPEND, 0o600); err != nil {
+		return fmt.Errorf("rewrite journal: %w", err)
+	}
+	for _, l := range c.since {
+		err = errors.Join(err, fresh.put(l))
+	}
+	err = errors.Join(err, fresh.Flush())
+	if err == nil {
+		err = os.Rename(fresh.path, j.path)
+	}
 	if err != nil {
-		return fmt.Errorf("rewrite journal: %w", err)
-	}
-	if err := os.Rename(fresh.path, j.path); err != nil {
-		return errors.Join(fmt.Errorf("rewrite journal %s: %w", filepath.Base(j.path), err), f.Close())
+		return errors.Join(fmt.Errorf("rewrite journal %s: %w", filepath.Base(j.path), err), fresh.file.Close())
 	}
 	old := j.file
-	j.file, j.lines, j.live, j.torn = f, fresh.lines, fresh.live, false
+	j.file, j.lines, j.live, j.torn = fresh.file, fresh.lines, fresh.live, false
 	j.buf.Reset()
 	return old.Close()
 }

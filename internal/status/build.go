@@ -23,7 +23,7 @@ func Build(now time.Time, snap Snapshot, depth engine.Depth, stats engine.Stats,
 		Changes: list(snap.Changes),
 		HAProxy: HAProxy{
 			Version: stats.Version, Reloads: stats.Reloads, Workers: list(stats.Workers), MaxConnections: stats.MaxConnections,
-			Spares: stats.Spares, FreeSpares: stats.FreeSpares,
+			Spares: stats.Spares, FreeSpares: stats.FreeSpares, NodeSlots: stats.NodeSlots, FreeNodeSlots: stats.FreeNodeSlots,
 		},
 	}
 	if depth == engine.Whole {

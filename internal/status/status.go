@@ -143,7 +143,10 @@ type HAProxy struct {
 	// MaxConnections is how many it takes at a time.
 	MaxConnections int `json:"maxConnections"`
 	// Spares are backends that new ones can take without a reload.
-	Spares     int    `json:"spares"`
-	FreeSpares int    `json:"freeSpares"`
-	Error      string `json:"error,omitempty"` // it did not answer
+	Spares     int `json:"spares"`
+	FreeSpares int `json:"freeSpares"`
+	// NodeSlots are probes that new nodes can take in the same way.
+	NodeSlots     int    `json:"nodeSlots"`
+	FreeNodeSlots int    `json:"freeNodeSlots"`
+	Error         string `json:"error,omitempty"` // it did not answer
 }

@@ -149,6 +149,9 @@ func (p *page) engine(h HAProxy) {
 	if h.Spares > 0 {
 		text += fmt.Sprintf(", %d of %s free", h.FreeSpares, Count(h.Spares, "spare backend"))
 	}
+	if h.NodeSlots > 0 {
+		text += fmt.Sprintf(", %d of %s free", h.FreeNodeSlots, Count(h.NodeSlots, "spare probe"))
+	}
 	if len(h.Workers) == old {
 		text = "HAProxy " + h.Version + " is not running"
 	}

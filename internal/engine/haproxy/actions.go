@@ -3,7 +3,6 @@ package haproxy
 import (
 	"cmp"
 	"fmt"
-	"hash/fnv"
 	"maps"
 	"net/netip"
 	"slices"
@@ -13,50 +12,6 @@ import (
 	"github.com/landfall-edge/landfall/internal/model"
 	"github.com/landfall-edge/landfall/internal/plan"
 )
-
-// loaded is what a worker has loaded that only a reload can change: the shape of
-// each section, by the model's name. What the model no longer wants stays in it
-// until the next reload, so that it can come back at run time.
-type loaded struct {
-	Global    string            `json:"global"`
-	Listeners map[string]string `json:"listeners"`
-	Backends  map[string]string `json:"backends"`
-	Probes    map[string]string `json:"probes"` // probe -> its path
-	Limits    bool              `json:"limits"` // it knows limits in maps
-}
-
-// shape is a fingerprint of a section's text.
-func shape(text string) string {
-	h := fnv.New64a()
-	h.Write([]byte(text))
-	return strconv.FormatUint(h.Sum64(), 36)
-}
-
-// shapes are what a worker has after it loaded s.
-func (r renderer) shapes(s model.State, global string) loaded {
-	l := loaded{
-		Global:    global,
-		Listeners: make(map[string]string, len(s.Listeners)),
-		Backends:  make(map[string]string, len(s.Backends)),
-		Probes:    make(map[string]string, len(s.Probes)),
-		Limits:    true,
-	}
-	tcp := tcpRoutes(s)
-	for _, x := range s.Listeners {
-		l.Listeners[x.Name] = r.listenerShape(x, tcp[x.Name])
-	}
-	for _, x := range s.Backends {
-		l.Backends[x.Name] = shape(backendShape(x))
-	}
-	for _, x := range s.Probes {
-		l.Probes[x.Name] = x.Path
-	}
-	return l
-}
-
-func (r renderer) listenerShape(l *model.Listener, route *model.Route) string {
-	return shape(r.listener(l, route))
-}
 
 // tcpRoutes finds the only route of each TCP listener.
 func tcpRoutes(s model.State) map[string]*model.Route {
@@ -92,18 +47,10 @@ func (r renderer) reloadCause(l loaded, n names, want model.State, p plan.Plan) 
 	if cause := limitCause(l, p.Routes); cause != "" {
 		return cause
 	}
-	if cause := n.sparesCause(l, p, r.settings.Spares); cause != "" {
+	if cause := n.sparesCause(l, p); cause != "" {
 		return cause
 	}
-	for _, s := range p.Probes {
-		if s.Want == nil {
-			continue
-		}
-		if path, ok := l.Probes[s.Want.Name]; !ok || path != s.Want.Path {
-			return "new node " + s.Want.Origin.String()
-		}
-	}
-	return ""
+	return n.slotsCause(l, r.probes, p)
 }
 
 func (r renderer) listenersCause(l loaded, want model.State, steps []plan.Step[model.Listener]) string {
@@ -117,7 +64,7 @@ func (r renderer) listenersCause(l loaded, want model.State, steps []plan.Step[m
 			return fmt.Sprintf("port %d closed", s.Have.Port)
 		case s.Have == nil:
 			return fmt.Sprintf("new port %d", s.Want.Port)
-		case l.Listeners[s.Want.Name] != r.listenerShape(s.Want, tcp[s.Want.Name]):
+		case l.Listeners[s.Want.Name] != r.settings.listenerShape(s.Want, tcp[s.Want.Name]):
 			return fmt.Sprintf("port %d changed", s.Want.Port)
 		}
 	}
@@ -148,18 +95,32 @@ type zombie struct {
 }
 
 // names remembers what HAProxy calls endpoints whose server is not named
-// serverName(address), and which servers are on their way out.
+// serverName(address), which servers are on their way out, and who sits where.
 type names struct {
 	other   map[string]map[netip.AddrPort]string // backend -> address -> server
 	zombies map[string][]zombie                  // backend ->
-	spares  map[string]string                    // backend of the model -> the spare that serves it
+	bindings
 }
 
-// newNames knows no servers yet, and which spares are taken.
-func newNames(spares map[string]string) names {
-	n := names{other: map[string]map[netip.AddrPort]string{}, zombies: map[string][]zombie{}, spares: map[string]string{}}
-	maps.Copy(n.spares, spares)
-	return n
+// bindings say what sits in a spare place of the worker.
+type bindings struct {
+	spares map[string]string // backend of the model -> the spare that serves it
+	slots  map[string]string // probe -> the slot that it is
+}
+
+func newBindings() bindings {
+	return bindings{spares: map[string]string{}, slots: map[string]string{}}
+}
+
+func (b bindings) clone() bindings {
+	return bindings{spares: maps.Clone(b.spares), slots: maps.Clone(b.slots)}
+}
+
+func (b bindings) empty() bool { return len(b.spares)+len(b.slots) == 0 }
+
+// newNames knows no servers yet, and what is bound.
+func newNames(b bindings) names {
+	return names{other: map[string]map[netip.AddrPort]string{}, zombies: map[string][]zombie{}, bindings: b.clone()}
 }
 
 func (n names) of(backend string, a netip.AddrPort) string {
@@ -185,14 +146,7 @@ func (n names) set(backend string, a netip.AddrPort, name string) {
 // runtimeCommands are what turns have into want without a reload. They update
 // names as if all of them succeed.
 func (r renderer) runtimeCommands(p plan.Plan, n names) []command {
-	var cs []command
-	for _, s := range p.Probes {
-		if s.Want != nil {
-			addr, port := r.settings.checkAddress(s.Want)
-			cs = append(cs, command{text: fmt.Sprintf("set server %s/%s check-addr %s port %d",
-				probeBackend(s.Want), encode(s.Want.Name), addr, port)})
-		}
-	}
+	cs, last := r.probeCommands(p, n)
 	// New endpoints first, then routes, and leavers last: no backend is empty while
 	// requests still come to it.
 	var leave []command
@@ -201,7 +155,7 @@ func (r renderer) runtimeCommands(p plan.Plan, n names) []command {
 		cs, leave = append(cs, add...), append(leave, l...)
 	}
 	cs = append(cs, r.mapCommands(p.Routes, n)...)
-	return append(cs, leave...)
+	return slices.Concat(cs, leave, last)
 }
 
 // backendCommands walks the endpoints of both sides, which are sorted.

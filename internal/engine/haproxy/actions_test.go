@@ -25,7 +25,7 @@ func actionsCase(t *testing.T, archive *txtar.Archive) *txtar.Archive {
 	settings := Settings{Dir: "/var/lib/landfall/haproxy", RunDir: "/run/landfall", OKPort: 9181}
 	var l loaded
 	var have, want model.State
-	n := newNames(nil)
+	n := newNames(newBindings())
 	for i, f := range archive.Files {
 		if strings.HasSuffix(f.Name, ".txt") {
 			archive.Files[i].Data = []byte(act(settings, &l, n, have, want))
@@ -52,13 +52,17 @@ func act(settings Settings, l *loaded, n names, have, want model.State) string {
 		*l = r.shapes(want, "")
 		clear(n.other)
 		clear(n.zombies)
+		clear(n.slots)
 		return "reload: " + cause + "\n"
 	}
 	var b strings.Builder
 	b.WriteString("runtime\n")
+	p = n.bind(*l, r.probes, want, p)
+	r.slots = n.slots
 	for _, c := range r.runtimeCommands(p, n) {
 		b.WriteString(c.text + "\n")
 	}
+	n.unbind(p)
 	return b.String()
 }
 

@@ -37,18 +37,21 @@ func (e *Engine) adopt(ctx context.Context) error {
 		}
 		e.remembered = e.running.generation
 	}
-	if len(e.disk.spares) > 0 && e.disk.worker != e.running.pid {
-		// This worker has every backend under its own name, and we know no shapes.
-		e.disk.spares = map[string]string{}
+	if !e.disk.bound.empty() && e.disk.worker != e.running.pid {
+		// This worker has everything under its own name, and we know no shapes.
+		e.disk.bound = newBindings()
 		e.running.stale = "somebody else reloaded HAProxy"
 	}
-	e.names = newNames(e.disk.spares)
+	e.names = newNames(e.disk.bound)
 	have, err := e.verify(ctx, e.memory)
 	if err != nil {
 		return err
 	}
 	e.have = have
 	e.monitor.wanted(have.Probes, e.disk.settings)
+	if e.disk.stale || e.disk.forgot {
+		e.disk.awake()
+	}
 	return nil
 }
 
@@ -85,6 +88,9 @@ func (e *Engine) findWorker(ctx context.Context) error {
 		}
 	}
 	e.running.loaded, err = e.readLoaded(gen)
+	if err == nil && e.running.loaded.Layout != layout {
+		e.running.stale = "HAProxy was loaded by a Landfall that lays its files out differently"
+	}
 	if err != nil {
 		e.log.Warn("cannot tell what HAProxy has loaded, loading anew", "engine", "haproxy", "error", err)
 		e.running.stale = "what HAProxy had loaded was not known"
@@ -127,11 +133,11 @@ func (e *Engine) verify(ctx context.Context, s model.State) (model.State, error)
 		e.running.stale = "a port was open that nothing asked for"
 	}
 	for _, x := range s.Probes {
-		if _, ok := l.Probes[x.Name]; ok {
-			have.Probes = append(have.Probes, e.verifyProbe(x, servers[probeBackend(x)]))
+		if seen := e.verifyProbe(x, servers[probeBackend(x)]); seen != nil {
+			have.Probes = append(have.Probes, seen)
 		}
 	}
-	r := newRenderer(e.disk.settings, have.Probes)
+	r := e.renderer(have.Probes)
 	for _, x := range s.Backends {
 		_, ok := l.Backends[x.Name]
 		if _, bound := e.names.spares[x.Name]; ok || bound {
@@ -165,23 +171,24 @@ func (e *Engine) emptySpares(ctx context.Context, servers map[string][]server) e
 	return e.stats.run(ctx, commands)
 }
 
-// verifyProbe tells by its address whether a probe is assumed.
+// verifyProbe tells by its address whether a probe is assumed; nil means that it is
+// not there.
 func (e *Engine) verifyProbe(p *model.Probe, servers []server) *model.Probe {
-	for _, s := range servers {
-		if s.name != encode(p.Name) {
-			continue
-		}
-		seen := *p
-		ok := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), e.disk.settings.OKPort)
-		seen.Assumed = s.checkAddress == ok
-		if !seen.Assumed {
-			seen.Address, seen.Port = s.checkAddress.Addr(), s.checkAddress.Port()
-		}
-		if seen != *p {
-			return &seen
-		}
+	name := e.names.probe(p.Name)
+	i := slices.IndexFunc(servers, func(s server) bool { return s.name == name })
+	if i < 0 || servers[i].maint {
+		return nil
 	}
-	return p
+	checked := servers[i].checkAddress
+	seen := *p
+	seen.Assumed = checked == e.disk.settings.okAddress()
+	if !seen.Assumed {
+		seen.Address, seen.Port = checked.Addr(), checked.Port()
+	}
+	if seen == *p {
+		return p
+	}
+	return &seen
 }
 
 // verifyBackend returns b with the endpoints that its servers show.
@@ -197,7 +204,7 @@ func (r renderer) verifyBackend(b *model.Backend, servers []server, n names) *mo
 		switch {
 		case !s.maint:
 			if !known {
-				x = model.Endpoint{Address: s.address}
+				x = model.Endpoint{Address: s.address, Probe: unknownProbe}
 			}
 			x.Draining = false
 			if s.weight != max(x.Weight, 1) {
@@ -223,15 +230,24 @@ func (r renderer) verifyBackend(b *model.Backend, servers []server, n names) *mo
 	return &changed
 }
 
-// verifyRoutes keeps the routes that the worker's maps have, and deletes map
-// entries that nobody remembers, since adding to them would only hide ours.
-func (e *Engine) verifyRoutes(ctx context.Context, listeners []*model.Listener, routes []*model.Route) ([]*model.Route, error) {
-	type file struct{ listener, kind string }
-	shown := map[file]map[string]string{}
-	tcp := map[string]bool{}
+// shownMap is a map of a worker, and shownMaps what is in them: key -> value.
+type shownMap struct{ listener, kind string }
+
+type shownMaps map[shownMap]map[string]string
+
+func (m shownMaps) empty() bool {
+	for _, entries := range m {
+		if len(entries) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (e *Engine) showMaps(ctx context.Context, listeners []*model.Listener) (shownMaps, error) {
+	shown := shownMaps{}
 	for _, l := range listeners {
 		if l.Protocol != model.HTTP {
-			tcp[l.Name] = true
 			continue
 		}
 		for _, kind := range []string{exactMap, prefixMap} {
@@ -239,18 +255,39 @@ func (e *Engine) verifyRoutes(ctx context.Context, listeners []*model.Listener, 
 			if err != nil {
 				return nil, err
 			}
-			shown[file{l.Name, kind}] = parseMap(reply)
+			shown[shownMap{l.Name, kind}] = parseMap(reply)
 		}
+	}
+	return shown, nil
+}
+
+// findRoutes returns the routes that the worker has, and leaves in shown what none
+// of them is.
+func (e *Engine) findRoutes(shown shownMaps, listeners []*model.Listener, routes []*model.Route) []*model.Route {
+	tcp := map[string]bool{}
+	for _, l := range listeners {
+		tcp[l.Name] = l.Protocol != model.HTTP
 	}
 	var have []*model.Route
 	for _, r := range routes {
 		x := entry(r)
-		f := file{x.listener, x.kind}
+		f := shownMap{x.listener, x.kind}
 		if tcp[r.Listener] || shown[f][x.key] == e.names.target(r) {
 			have = append(have, r)
 			delete(shown[f], x.key)
 		}
 	}
+	return have
+}
+
+// verifyRoutes keeps the routes that the worker's maps have, and deletes map
+// entries that nobody remembers, since adding to them would only hide ours.
+func (e *Engine) verifyRoutes(ctx context.Context, listeners []*model.Listener, routes []*model.Route) ([]*model.Route, error) {
+	shown, err := e.showMaps(ctx, listeners)
+	if err != nil {
+		return nil, err
+	}
+	have := e.findRoutes(shown, listeners, routes)
 	var strays []command
 	for f, entries := range shown {
 		for key := range entries {

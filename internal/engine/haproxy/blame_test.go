@@ -36,7 +36,7 @@ func badObjects() map[string]bad {
 	return map[string]bad{
 		"a server line":         {"is not within 0 and 256", backend(func(b *model.Backend) { b.Endpoints[0].Weight = 300 })},
 		"a line of the section": {"timer overflow", backend(func(b *model.Backend) { b.Affinity = 1e6 * time.Hour })},
-		"a reference":           {"'track' expects", backend(func(b *model.Backend) { b.Endpoints[0].Probe = "home/nobody" })},
+		"a reference":           {"unable to find required server", backend(func(b *model.Backend) { b.Endpoints[0].Probe = "home/nobody" })},
 		"no line": {"unable to find required default_backend: 'home:evil:nowhere:1'", func(t *testing.T, s *model.State) []string {
 			l := tcpListener("home/evil/raw/9", testnet.FreePort(t))
 			s.Listeners = append(s.Listeners, l)

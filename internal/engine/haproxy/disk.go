@@ -16,10 +16,10 @@ import (
 
 	"github.com/landfall-edge/landfall/internal/journal"
 	"github.com/landfall-edge/landfall/internal/model"
-	"github.com/landfall-edge/landfall/internal/plan"
 )
 
-// disk is the engine's folder. It is kept equal in meaning to what runs.
+// disk is the engine's folder. The journal is written before a change, files a
+// moment after it: it is kept equal in meaning to what runs.
 type disk struct {
 	settings Settings
 	log      *slog.Logger
@@ -29,15 +29,25 @@ type disk struct {
 	// what did not change.
 	sums map[string]uint64
 	// shards and maps are what the files of the current generation and the map files
-	// hold; nil: not known.
+	// should hold; nil: not known.
 	shards *shards
 	maps   mapLines
-	// spares as the journal has them, and the pid of the worker they are of.
-	spares map[string]string
+	// bound is what the journal says of spares and slots, and worker the pid whose
+	// they are.
+	bound  bindings
 	worker int
-	// behind: a write failed since the last generation; the next change writes
-	// everything again.
-	behind bool
+	// stale: files are not what runs: those in dirty, or all.
+	stale, all bool
+	dirty      map[string]bool // files of the generation; those of maps with their folder
+	// forgot: the journal lacks changes.
+	forgot bool
+	wake   chan struct{} // one slot: there is something to write
+	// troubled: the log knows that files cannot be written.
+	troubled bool
+}
+
+func newDisk(s Settings, log *slog.Logger) disk {
+	return disk{settings: s, log: log, bound: newBindings(), dirty: map[string]bool{}, wake: make(chan struct{}, 1)}
 }
 
 func (d *disk) path(elem ...string) string {
@@ -140,7 +150,8 @@ func (d *disk) goodExtras(x extras) extras {
 
 // drop removes a generation that will not be loaded.
 func (d *disk) drop(gen string) {
-	d.sums, d.shards, d.maps = nil, nil, nil
+	d.sums = nil
+	d.forgetFiles()
 	if err := os.RemoveAll(d.path(generations + gen)); err != nil {
 		d.log.Warn("remove generation", "engine", "haproxy", "error", err)
 	}
@@ -166,9 +177,12 @@ func (d *disk) demote(gen, previous string) {
 			d.log.Warn("go back to previous generation", "engine", "haproxy", "error", err)
 		}
 	}
-	d.behind = true
 	d.drop(gen)
+	d.staleAll() // the maps were written
 }
+
+// forgetFiles lets go of what files should hold; it is found again when needed.
+func (d *disk) forgetFiles() { d.shards, d.maps = nil, nil }
 
 func (d *disk) link(target string) error {
 	tmp := d.path(currentLink + ".new")
@@ -184,9 +198,15 @@ func (d *disk) link(target string) error {
 	return nil
 }
 
+// staleAll has every file written anew.
+func (d *disk) staleAll() {
+	d.stale, d.all = true, true
+	d.awake()
+}
+
 // collect removes generations other than gen. Their workers need them no more.
 func (d *disk) collect(gen string) {
-	d.behind = false
+	d.stale, d.all, d.dirty = false, false, map[string]bool{}
 	entries, err := os.ReadDir(d.settings.Dir)
 	if err != nil {
 		return
@@ -198,55 +218,6 @@ func (d *disk) collect(gen string) {
 	}
 }
 
-// change writes what a runtime change touched. A failure does not undo what is
-// served: it is logged, and everything is written again with the next change.
-func (d *disk) change(r renderer, want model.State, p plan.Plan, n names) {
-	err := d.tryChange(r, want, p)
-	if err == nil {
-		// A spare is known before who sits in it: an agent that dies in between leaves
-		// servers that the next one finds.
-		err = errors.Join(d.keepSpares(n), d.remember(p))
-	}
-	if err == nil && d.journal != nil && d.journal.Wasteful() {
-		err = d.rememberAll(want)
-	}
-	if err != nil {
-		d.behind = true
-		d.log.Error("files are behind what is served", "engine", "haproxy", "error", err)
-	}
-}
-
-func (d *disk) tryChange(r renderer, want model.State, p plan.Plan) error {
-	if d.behind {
-		return d.catchUp(r, want)
-	}
-	if d.shards == nil {
-		d.shards = newShards(want)
-	}
-	var tcp map[string]*model.Route
-	if len(p.Listeners) > 0 { // only their comments can have changed
-		tcp = tcpRoutes(want)
-	}
-	for _, file := range d.shards.change(p) {
-		if err := d.replaceOrRemove(file, d.shards.render(r, file, tcp)); err != nil {
-			return err
-		}
-	}
-	if len(p.Probes) > 0 {
-		if err := d.replace(probesFile, r.probes(want.Probes)); err != nil {
-			return err
-		}
-	}
-	if len(p.Routes) == 0 {
-		return nil
-	}
-	if d.maps == nil {
-		d.maps = mapsOf(want)
-		return d.writeMaps(slices.Sorted(maps.Keys(d.maps)))
-	}
-	return d.writeMaps(d.maps.change(p.Routes))
-}
-
 // writeMaps writes map files as they should be.
 func (d *disk) writeMaps(files []string) error {
 	for _, f := range files {
@@ -254,28 +225,6 @@ func (d *disk) writeMaps(files []string) error {
 			return err
 		}
 	}
-	return nil
-}
-
-// catchUp writes every file of the current generation.
-func (d *disk) catchUp(r renderer, want model.State) error {
-	d.shards = nil
-	d.maps = mapsOf(want)
-	for name, content := range r.generation(want) {
-		if name == globalFile {
-			continue // belongs to the generation
-		}
-		if err := d.replace(name, content); err != nil {
-			return err
-		}
-	}
-	if err := d.writeMaps(slices.Sorted(maps.Keys(d.maps))); err != nil {
-		return err
-	}
-	if err := d.rememberAll(want); err != nil {
-		return err
-	}
-	d.behind = false
 	return nil
 }
 

@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -56,6 +56,13 @@ type Engine struct {
 	disk       disk
 	extra      extras
 	monitor    monitor
+	// writing: Run is there to write files behind the changes.
+	writing bool
+	// probes are the last ones that were looked up by name.
+	probes []*model.Probe
+	byName map[string]*model.Probe
+	// patrolled is how far the look at what really runs has come.
+	patrolled int
 }
 
 // worker is the HAProxy that runs, as far as it is known.
@@ -98,9 +105,9 @@ func New(ctx context.Context, c Config) (*Engine, error) {
 		log:    c.Log,
 		stats:  client{settings.socket(statsSocket)},
 		master: client{settings.socket(masterSocket)},
-		names:  newNames(nil),
+		names:  newNames(newBindings()),
 	}
-	e.disk = disk{settings: settings, log: c.Log}
+	e.disk = newDisk(settings, c.Log)
 	e.monitor = newMonitor()
 	e.extra = currentExtras(c)
 	return e, nil
@@ -134,17 +141,28 @@ func (e *Engine) Apply(ctx context.Context, want model.State, p plan.Plan) (engi
 	}
 	e.have, e.memory, e.remembered, e.trusted = want, want, e.running.generation, true
 	e.monitor.wanted(want.Probes, e.disk.settings)
+	if !e.writing {
+		e.writeNow()
+	}
 	return done, nil
+}
+
+// renderer is one for a state with these probes. Those of most changes are the same.
+func (e *Engine) renderer(probes []*model.Probe) renderer {
+	if e.byName == nil || !slices.Equal(e.probes, probes) {
+		e.probes, e.byName = probes, probesByName(probes)
+	}
+	return renderer{settings: e.disk.settings, probes: e.byName}
 }
 
 func (e *Engine) apply(ctx context.Context, want model.State, p plan.Plan) (engine.Applied, error) {
 	if err := refuse(p); err != nil {
 		return engine.Applied{}, err
 	}
-	r := newRenderer(e.disk.settings, want.Probes)
+	r := e.renderer(want.Probes)
 	if !e.running.up {
 		if len(want.Listeners) == 0 {
-			return engine.Applied{Way: engine.Nothing}, e.disk.remember(p)
+			return engine.Applied{Way: engine.Nothing}, nil
 		}
 		if err := e.beforeStart(ctx); err != nil {
 			return engine.Applied{}, err
@@ -153,40 +171,63 @@ func (e *Engine) apply(ctx context.Context, want model.State, p plan.Plan) (engi
 		return engine.Applied{Way: engine.Start, Cause: "HAProxy was not running"}, e.load(ctx, r, want, p, e.spawn)
 	}
 	cause := e.cause(r, want, p)
-	if cause == "" {
-		commands := r.runtimeCommands(e.names.bind(e.running.loaded, want, p, r.settings.Spares), e.names)
-		err := e.stats.run(ctx, commands)
-		if err == nil {
-			e.names.unbind(p)
-			e.disk.change(r, want, p, e.names)
-			return engine.Applied{Way: engine.Runtime}, nil
-		}
-		e.trusted = false
-		if ctx.Err() != nil {
-			return engine.Applied{}, err
-		}
-		e.log.Warn("runtime change failed, reloading", "engine", "haproxy", "error", err)
-		cause = "a runtime change failed: " + err.Error()
-		if err := e.load(ctx, r, want, p, e.reload); err != nil {
-			e.undo(ctx)
-			return engine.Applied{}, err
-		}
-		return engine.Applied{Way: engine.Reload, Cause: cause}, nil
+	if cause != "" {
+		return engine.Applied{Way: engine.Reload, Cause: cause}, e.load(ctx, r.withSpares(cause), want, p, e.reload)
 	}
-	return engine.Applied{Way: engine.Reload, Cause: cause}, e.load(ctx, r, want, p, e.reload)
+	before, err := e.change(ctx, r, want, p)
+	if err == nil {
+		return engine.Applied{Way: engine.Runtime}, nil
+	}
+	e.trusted = false
+	if ctx.Err() != nil {
+		return engine.Applied{}, err
+	}
+	e.log.Warn("runtime change failed, reloading", "engine", "haproxy", "error", err)
+	cause = "a runtime change failed: " + err.Error()
+	if err := e.load(ctx, r, want, p, e.reload); err != nil {
+		e.undo(ctx, p, before)
+		return engine.Applied{}, err
+	}
+	return engine.Applied{Way: engine.Reload, Cause: cause}, nil
+}
+
+// change is what the runtime API can do. It returns who sat where before.
+func (e *Engine) change(ctx context.Context, r renderer, want model.State, p plan.Plan) (bindings, error) {
+	before := e.names.clone()
+	bound := e.names.bind(e.running.loaded, r.probes, want, p)
+	r.slots = e.names.slots
+	commands := r.runtimeCommands(bound, e.names)
+	after := e.names.clone()
+	after.unbind(p)
+	e.disk.expect(p, after)
+	if err := e.stats.run(ctx, commands); err != nil {
+		e.disk.forgot = true // it expected more
+		return before, err
+	}
+	e.names.bindings = after
+	e.disk.touch(p)
+	return before, nil
 }
 
 // undo puts back what HAProxy accepted of a runtime change before it refused the
 // rest: what is refused changes nothing.
-func (e *Engine) undo(ctx context.Context) {
-	e.names = newNames(e.disk.spares)
-	now, err := e.verify(ctx, e.have)
+func (e *Engine) undo(ctx context.Context, p plan.Plan, before bindings) {
+	e.names, e.disk.bound = newNames(before), before
+	e.memory = cutOff(e.memory, p)
+	now, err := e.verify(ctx, e.memory)
 	if err == nil {
-		r := newRenderer(e.disk.settings, e.have.Probes)
+		r := e.renderer(e.have.Probes)
+		r.slots = e.names.slots
 		err = e.stats.run(ctx, r.runtimeCommands(plan.Diff(now, e.have), e.names))
 	}
 	if err != nil {
 		e.log.Warn("cannot undo a part of a change", "engine", "haproxy", "error", err)
+		return
+	}
+	e.memory, e.trusted = e.have, true
+	e.disk.staleAll()
+	if !e.writing {
+		e.writeNow()
 	}
 }
 
@@ -204,7 +245,7 @@ func (e *Engine) unsettled() string {
 	if e.running.stale != "" {
 		return e.running.stale
 	}
-	if e.globalShape() != e.running.loaded.Global {
+	if globalShape(e.disk.settings, e.extra.content()) != e.running.loaded.Global {
 		return "the settings of HAProxy or of its extra files changed"
 	}
 	return ""
@@ -218,13 +259,6 @@ func (e *Engine) cause(r renderer, want model.State, p plan.Plan) string {
 	return r.reloadCause(e.running.loaded, e.names, want, p)
 }
 
-// globalShape is the shape of all that belongs to no object.
-func (e *Engine) globalShape() string {
-	s := e.disk.settings
-	s.Generation = ""
-	return shape(renderGlobal(s, 0) + renderSpares(s.Spares) + e.extra.content())
-}
-
 // load makes a generation of want, has HAProxy check it and then load it.
 func (e *Engine) load(ctx context.Context, r renderer, want model.State, p plan.Plan, how func(context.Context, string) error) error {
 	if err := e.preflight(want, p); err != nil {
@@ -234,7 +268,7 @@ func (e *Engine) load(ctx context.Context, r renderer, want model.State, p plan.
 	if err != nil {
 		return err
 	}
-	if e.running.up && p.Empty() && e.running.stale == "" && reflect.DeepEqual(loaded, e.running.loaded) {
+	if e.running.up && p.Empty() && e.running.stale == "" && e.running.loaded.same(loaded) {
 		e.disk.drop(gen) // an extra file was set aside, and all is as before
 		return errNothing
 	}
@@ -252,7 +286,7 @@ func (e *Engine) load(ctx context.Context, r renderer, want model.State, p plan.
 		return err
 	}
 	e.running.loaded, e.running.generation, e.running.stale = loaded, gen, ""
-	e.names = newNames(nil)
+	e.names = newNames(newBindings())
 	e.disk.collect(gen)
 	e.disk.follow(gen, e.running.pid)
 	return nil
@@ -270,7 +304,7 @@ func (e *Engine) prepare(ctx context.Context, r renderer, want model.State) (gen
 	}
 	r.settings.Generation = gen
 	for range 2*len(e.extra.paths) + 1 {
-		l = r.shapes(want, e.globalShape())
+		l = r.shapes(want, globalShape(e.disk.settings, e.extra.content()))
 		if err = e.disk.write(r, want, e.extra, l); err != nil {
 			e.disk.drop(gen)
 			return "", l, err

@@ -3,6 +3,7 @@ package haproxy
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"net/netip"
 	"os"
 	"os/user"
@@ -12,10 +13,10 @@ import (
 	"syscall"
 )
 
-// OKPorts are tried in this order for Settings.OKPort.
+// One of these ports is Settings.OKPort.
 const (
 	okPortFirst = 9181
-	okPortLast  = 9280
+	okPorts     = 100
 )
 
 // Facts looks at the binary and the machine, and changes nothing.
@@ -64,7 +65,11 @@ func okPort(dir string) uint16 {
 			return uint16(n)
 		}
 	}
-	return freeOKPort(okPortFirst)
+	// Edges that start together on one machine look at the same ports: each begins
+	// with another.
+	h := fnv.New32a()
+	h.Write([]byte(dir))
+	return freeOKPort(okPortFirst + uint16(h.Sum32()%okPorts))
 }
 
 // freeOKPort is p if nobody listens on it, else another.
@@ -77,8 +82,8 @@ func freeOKPort(p uint16) uint16 {
 	if free(p) {
 		return p
 	}
-	for port := uint16(okPortFirst); port <= okPortLast; port++ {
-		if free(port) {
+	for i := range uint16(okPorts) {
+		if port := okPortFirst + (p-okPortFirst+i)%okPorts; free(port) {
 			return port
 		}
 	}

@@ -188,6 +188,8 @@ func TestHangingDuringApply(t *testing.T) {
 	if err := syscall.Kill(worker, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
+	// What it had accepted while it hung is its own to lose.
+	testwait.Until(t, "the worker that hung has ended", func() bool { return syscall.Kill(worker, 0) != nil })
 	e.reopen()
 	if done := e.apply(want); done.Way != engine.Nothing {
 		t.Errorf("then by %q: %s", done.Way, done.Cause)

@@ -43,7 +43,7 @@ func (r renderer) generation(s model.State) map[string]string {
 		files[sparesFile] = renderSpares(r.settings.Spares)
 	}
 	if len(s.Probes) > 0 {
-		files[probesFile] = r.probes(s.Probes)
+		files[probesFile] = r.probeSections(s.Probes)
 	}
 	sh, tcp := newShards(s), tcpRoutes(s)
 	for file := range sh.backends {
@@ -70,7 +70,7 @@ func renderLists(s model.State) map[string]string {
 // listFile names a list by its content: the list of a running worker is never
 // changed under it.
 func listFile(l *model.Listener) string {
-	return fileName("", l.Name, "."+shape(renderList(l))+".lst")
+	return fileName("", l.Name, "."+fingerprint(renderList(l))+".lst")
 }
 
 func renderList(l *model.Listener) string {

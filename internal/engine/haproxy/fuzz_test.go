@@ -127,7 +127,7 @@ func FuzzRoute(f *testing.F) {
 		file := rd.settings.mapPath(e.listener, e.kind)
 		gone := plan.Step[model.Route]{Verb: plan.Remove, Have: r}
 		for verb, s := range map[string]plan.Step[model.Route]{"add": step, "del": gone} {
-			cs := rd.mapCommands([]plan.Step[model.Route]{s}, newNames(nil))
+			cs := rd.mapCommands([]plan.Step[model.Route]{s}, newNames(newBindings()))
 			want := []string{verb, "map", file, e.key, e.value}
 			if verb == "del" {
 				want = want[:4]

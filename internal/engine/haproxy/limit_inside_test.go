@@ -20,7 +20,7 @@ func TestLimitNeedsItsRules(t *testing.T) {
 	r := newRenderer(Settings{}, nil)
 	old := r.shapes(free, "")
 	old.Limits = false
-	n := newNames(nil)
+	n := newNames(newBindings())
 	if cause := r.reloadCause(old, n, want, plan.Diff(free, want)); !strings.Contains(cause, "limit") {
 		t.Errorf("the first limit: cause %q", cause)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 
@@ -19,16 +20,24 @@ const (
 	routeKey    = "route "
 	backendKey  = "backend "
 	probeKey    = "probe "
-	spareKey    = "spare "  // a backend that a spare serves
+	spareKey    = "spare "  // a backend -> the spare that serves it
+	slotKey     = "slot "   // a probe -> the slot that it is
 	workerKey   = "worker " // the pid of the worker that loaded the generation
+	// settledKey stands behind what is done and in the files. A change that stands
+	// behind it may have been cut off.
+	settledKey = "settled "
 )
 
 // recall opens the journal of a generation and returns the state that was applied
 // last. A damaged one, or none, is an empty state.
 func (d *disk) recall(gen string) (model.State, error) {
-	d.shards, d.maps, d.spares, d.worker = nil, nil, map[string]string{}, 0
+	d.forgetFiles()
+	d.bound, d.worker = newBindings(), 0
 	var s model.State
+	cut := true // until what settles it
+	settled := 0
 	j, err := journal.Open(d.path(generations+gen, journalFile), func(key string, value json.RawMessage) error {
+		cut = key != settledKey
 		switch {
 		case strings.HasPrefix(key, listenerKey):
 			return recallOne(&s.Listeners, value)
@@ -39,29 +48,73 @@ func (d *disk) recall(gen string) (model.State, error) {
 		case strings.HasPrefix(key, probeKey):
 			return recallOne(&s.Probes, value)
 		case strings.HasPrefix(key, spareKey):
-			var spare string
-			err := json.Unmarshal(value, &spare)
-			d.spares[strings.TrimPrefix(key, spareKey)] = spare
-			return err
+			return recallBinding(d.bound.spares, strings.TrimPrefix(key, spareKey), value)
+		case strings.HasPrefix(key, slotKey):
+			return recallBinding(d.bound.slots, strings.TrimPrefix(key, slotKey), value)
 		case key == workerKey:
 			return json.Unmarshal(value, &d.worker)
+		case key == settledKey:
+			settled = len(s.Backends)
 		}
 		return nil // a newer Landfall's
 	})
 	if errors.Is(err, journal.ErrDamaged) || errors.Is(err, fs.ErrNotExist) {
 		d.log.Warn("cannot tell what was applied last", "engine", "haproxy", "error", err)
-		d.behind = true
+		d.forgot = true
+		d.staleAll()
 		return model.State{}, nil
 	}
 	if err != nil {
 		return model.State{}, err
 	}
 	d.keep(j)
+	if cut {
+		d.staleAll()
+	}
+	for i := settled; i < len(s.Backends); i++ {
+		s.Backends[i] = uncertain(s.Backends[i])
+	}
 	slices.SortFunc(s.Listeners, func(a, b *model.Listener) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(s.Routes, func(a, b *model.Route) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(s.Backends, func(a, b *model.Backend) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(s.Probes, func(a, b *model.Probe) int { return strings.Compare(a.Name, b.Name) })
 	return s, nil
+}
+
+// unknownProbe stands for all that cannot be seen of a server: nothing wanted is
+// like it, so that one that is wanted is replaced.
+const unknownProbe = "?"
+
+// uncertain is a backend of whose servers only that can be known which is seen.
+func uncertain(b *model.Backend) *model.Backend {
+	changed := *b
+	changed.Endpoints = slices.Clone(b.Endpoints)
+	for i := range changed.Endpoints {
+		changed.Endpoints[i].Probe = unknownProbe
+	}
+	return &changed
+}
+
+// cutOff is a state in which a plan was not carried out to its end.
+func cutOff(s model.State, p plan.Plan) model.State {
+	touched := map[string]bool{}
+	for _, step := range p.Backends {
+		touched[stepName(step, func(b *model.Backend) string { return b.Name })] = true
+	}
+	s.Backends = slices.Clone(s.Backends)
+	for i, b := range s.Backends {
+		if touched[b.Name] {
+			s.Backends[i] = uncertain(b)
+		}
+	}
+	return s
+}
+
+func recallBinding(into map[string]string, name string, value json.RawMessage) error {
+	var place string
+	err := json.Unmarshal(value, &place)
+	into[name] = place
+	return err
 }
 
 // keep makes j the journal that changes go into.
@@ -81,23 +134,27 @@ func (d *disk) begin(gen string, want model.State) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(rewrite(j, want, nil, 0), j.Close())
+	return errors.Join(j.Rewrite(fill(want, newBindings(), 0)), j.Close())
 }
 
 // follow takes up the journal of the generation that was loaded.
 func (d *disk) follow(gen string, worker int) {
+	d.bound, d.worker, d.forgot = newBindings(), worker, false
 	j, err := openJournal(d.path(generations+gen, journalFile))
+	if err == nil {
+		d.keep(j)
+		err = errors.Join(j.Put(workerKey, worker), j.Put(settledKey, true), j.Flush())
+	}
 	if err != nil {
-		d.behind = true
-		d.log.Error("files are behind what is served", "engine", "haproxy", "error", err)
-		return
+		d.forget(err)
 	}
-	d.spares, d.worker = map[string]string{}, worker
-	d.keep(j)
-	if err := errors.Join(j.Put(workerKey, worker), j.Flush()); err != nil {
-		d.behind = true
-		d.log.Error("files are behind what is served", "engine", "haproxy", "error", err)
-	}
+}
+
+// forget notes that the journal could not be written; it is written anew as a
+// whole when it can be.
+func (d *disk) forget(err error) {
+	d.forgot = true
+	d.failed(err)
 }
 
 func openJournal(path string) (*journal.Journal, error) {
@@ -113,79 +170,85 @@ func recallOne[T any](list *[]*T, value json.RawMessage) error {
 	return nil
 }
 
-// remember appends what a plan changed.
-func (d *disk) remember(p plan.Plan) error {
+// expect appends what a change is about to do, before it is done: an agent that
+// dies in between leaves servers less than are known, never ones that nobody knows.
+// A failure does not stop the change.
+func (d *disk) expect(p plan.Plan, bound bindings) {
+	if err := d.tryExpect(p, bound); err != nil {
+		d.forget(err)
+	}
+}
+
+func (d *disk) tryExpect(p plan.Plan, bound bindings) error {
+	before := d.bound
+	d.bound = bound.clone()
 	if d.journal == nil {
 		return nil
 	}
-	for _, s := range p.Listeners {
-		if err := rememberStep(d.journal, listenerKey, s, func(x *model.Listener) string { return x.Name }); err != nil {
-			return err
-		}
-	}
-	for _, s := range p.Routes {
-		if err := rememberStep(d.journal, routeKey, s, func(x *model.Route) string { return x.Name }); err != nil {
-			return err
-		}
-	}
-	for _, s := range p.Backends {
-		if err := rememberStep(d.journal, backendKey, s, func(x *model.Backend) string { return x.Name }); err != nil {
-			return err
-		}
-	}
-	for _, s := range p.Probes {
-		if err := rememberStep(d.journal, probeKey, s, func(x *model.Probe) string { return x.Name }); err != nil {
-			return err
-		}
-	}
-	return d.journal.Flush()
+	err := errors.Join(
+		rememberBindings(d.journal, spareKey, before.spares, bound.spares),
+		rememberBindings(d.journal, slotKey, before.slots, bound.slots),
+		rememberSteps(d.journal, listenerKey, p.Listeners, func(x *model.Listener) string { return x.Name }),
+		rememberSteps(d.journal, routeKey, p.Routes, func(x *model.Route) string { return x.Name }),
+		rememberSteps(d.journal, backendKey, p.Backends, func(x *model.Backend) string { return x.Name }),
+		rememberSteps(d.journal, probeKey, p.Probes, func(x *model.Probe) string { return x.Name }),
+	)
+	d.stale = true
+	return errors.Join(err, d.journal.Flush())
 }
 
-func rememberStep[T any](j *journal.Journal, kind string, s plan.Step[T], name func(*T) string) error {
-	if s.Want == nil {
-		return j.Put(kind+name(s.Have), nil)
-	}
-	return j.Put(kind+name(s.Want), s.Want)
-}
-
-// rememberAll replaces what is remembered.
-func (d *disk) rememberAll(s model.State) error {
-	if d.journal == nil {
+func rememberBindings(j *journal.Journal, kind string, before, after map[string]string) error {
+	if maps.Equal(before, after) {
 		return nil
 	}
-	return rewrite(d.journal, s, d.spares, d.worker)
+	var err error
+	for name := range before {
+		if _, ok := after[name]; !ok {
+			err = errors.Join(err, j.Put(kind+name, nil))
+		}
+	}
+	for name, place := range after {
+		if before[name] != place {
+			err = errors.Join(err, j.Put(kind+name, place))
+		}
+	}
+	return err
 }
 
-func rewrite(j *journal.Journal, s model.State, spares map[string]string, worker int) error {
-	return j.Rewrite(func(put func(string, any) error) error {
+func rememberSteps[T any](j *journal.Journal, kind string, steps []plan.Step[T], name func(*T) string) error {
+	var err error
+	for _, s := range steps {
+		if s.Want == nil {
+			err = errors.Join(err, j.Put(kind+name(s.Have), nil))
+		} else {
+			err = errors.Join(err, j.Put(kind+name(s.Want), s.Want))
+		}
+	}
+	return err
+}
+
+// fill puts everything that is remembered.
+func fill(s model.State, bound bindings, worker int) func(put func(string, any) error) error {
+	return func(put func(string, any) error) error {
+		var err error
 		for _, x := range s.Listeners {
-			if err := put(listenerKey+x.Name, x); err != nil {
-				return err
-			}
+			err = errors.Join(err, put(listenerKey+x.Name, x))
 		}
 		for _, x := range s.Routes {
-			if err := put(routeKey+x.Name, x); err != nil {
-				return err
-			}
+			err = errors.Join(err, put(routeKey+x.Name, x))
 		}
 		for _, x := range s.Backends {
-			if err := put(backendKey+x.Name, x); err != nil {
-				return err
-			}
+			err = errors.Join(err, put(backendKey+x.Name, x))
 		}
 		for _, x := range s.Probes {
-			if err := put(probeKey+x.Name, x); err != nil {
-				return err
-			}
+			err = errors.Join(err, put(probeKey+x.Name, x))
 		}
-		if err := put(workerKey, worker); err != nil {
-			return err
+		for name, spare := range bound.spares {
+			err = errors.Join(err, put(spareKey+name, spare))
 		}
-		for name, spare := range spares {
-			if err := put(spareKey+name, spare); err != nil {
-				return err
-			}
+		for name, slot := range bound.slots {
+			err = errors.Join(err, put(slotKey+name, slot))
 		}
-		return nil
-	})
+		return errors.Join(err, put(workerKey, worker), put(settledKey, true))
+	}
 }

@@ -27,8 +27,6 @@ const (
 	healthEvery = 500 * time.Millisecond
 	// assumedEvery is how often nodes that are assumed to be up are asked.
 	assumedEvery = 2 * time.Second
-	// distrustEvery is how often everything is compared with what really runs.
-	distrustEvery = time.Minute
 	// logLineLimit is what is passed on of a line of HAProxy's log.
 	logLineLimit = 2 << 10
 	// extrasEvery is how often the operator's files are looked at.
@@ -112,8 +110,10 @@ func (e *Engine) Run(ctx context.Context, changed func()) error {
 	g.Go(func() error { return e.readLog(ctx, logs) })
 	g.Go(func() error { return e.watchHealth(ctx, changed) })
 	g.Go(func() error { return e.watchAssumed(ctx, changed) })
-	g.Go(func() error { return e.watchSlowly(ctx, changed) })
+	g.Go(func() error { return e.watchExtras(ctx, changed) })
 	g.Go(func() error { return e.watchDeath(ctx, changed) })
+	g.Go(func() error { return e.patrol(ctx, changed) })
+	g.Go(func() error { return e.writeBehind(ctx) })
 	return g.Wait()
 }
 
@@ -210,6 +210,7 @@ func (e *Engine) lookAtProbes(ctx context.Context) bool {
 		}
 	}
 	news := false
+	n := e.currentNames()
 	for be := range backends {
 		reply, err := e.stats.ask(ctx, "show servers state "+be)
 		if err != nil {
@@ -220,7 +221,7 @@ func (e *Engine) lookAtProbes(ctx context.Context) bool {
 			byName[s.name] = s
 		}
 		for name, p := range probes {
-			s, ok := byName[encode(name)]
+			s, ok := byName[n.probe(name)]
 			real := netip.AddrPortFrom(p.Address.Unmap(), p.Port)
 			if ok && probeBackend(p) == be && s.checked && s.checkAddress == real && !p.Assumed {
 				news = e.monitor.set(name, s.up) || news
@@ -292,22 +293,14 @@ func (e *Engine) buryThese(ctx context.Context, batch []leaver) bool {
 	return true
 }
 
-// watchSlowly looks at what seldom changes: the operator's files, and whether
-// somebody changed HAProxy behind our back.
-func (e *Engine) watchSlowly(ctx context.Context, changed func()) error {
-	distrust := time.NewTicker(distrustEvery)
-	defer distrust.Stop()
+// watchExtras looks at the operator's files.
+func (e *Engine) watchExtras(ctx context.Context, changed func()) error {
 	files := time.NewTicker(extrasEvery)
 	defer files.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-distrust.C:
-			e.mu.Lock()
-			e.trusted = false
-			e.mu.Unlock()
-			changed()
 		case <-files.C:
 			e.outputSize()
 			if e.rereadExtras() {
@@ -326,7 +319,7 @@ func (e *Engine) rereadExtras() bool {
 		return false
 	}
 	e.extra = e.extra.keeping(now)
-	return e.globalShape() != e.running.loaded.Global
+	return globalShape(e.disk.settings, e.extra.content()) != e.running.loaded.Global
 }
 
 // watchDeath tells when HAProxy's master ends, whoever started it.

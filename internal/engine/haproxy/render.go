@@ -2,7 +2,6 @@ package haproxy
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -43,58 +42,16 @@ const StickTableSize = 100_000
 
 func portString(p uint16) string { return strconv.Itoa(int(p)) }
 
-// renderer turns objects into sections.
+// renderer turns objects into sections and servers.
 type renderer struct {
 	settings Settings
-	tracks   map[string]string // probe name -> "backend/server"
+	probes   map[string]*model.Probe
+	// slots are what probes are called at run time; in files none is called so.
+	slots map[string]string
 }
 
 func newRenderer(s Settings, probes []*model.Probe) renderer {
-	r := renderer{settings: s, tracks: make(map[string]string, len(probes))}
-	for _, p := range probes {
-		r.tracks[p.Name] = probeBackend(p) + "/" + encode(p.Name)
-	}
-	return r
-}
-
-// probeBackend is the backend that holds the probes with p's path.
-func probeBackend(p *model.Probe) string { return probesPrefix + encode(p.Path) }
-
-// probes are the backends of all probes, one per path, because a path belongs to
-// a backend.
-func (r renderer) probes(probes []*model.Probe) string {
-	byPath := map[string][]*model.Probe{}
-	for _, p := range probes {
-		byPath[p.Path] = append(byPath[p.Path], p)
-	}
-	var b strings.Builder
-	for _, path := range slices.Sorted(maps.Keys(byPath)) {
-		fmt.Fprintf(&b, "backend %s%s from landfall-http\n", probesPrefix, encode(path))
-		fmt.Fprintf(&b, "  log global\n  option httpchk GET %s\n  http-check expect status 200\n", quote(path))
-		for _, p := range byPath[path] {
-			addr, port := r.settings.checkAddress(p)
-			fmt.Fprintf(&b, "  server %s %s check inter 500ms rise 2 fall 2 addr %s port %d\n", encode(p.Name),
-				serverAddress(netip.AddrPortFrom(p.Address, p.Port)), lineAddress(addr), port)
-		}
-	}
-	return b.String()
-}
-
-// lineAddress is an address without port as server lines take it: what stands
-// behind the last colon would be a port.
-func lineAddress(a netip.Addr) string {
-	if a.Is6() {
-		return "[" + a.String() + "]"
-	}
-	return a.String()
-}
-
-// checkAddress is where a probe is sent: an assumed one to what always answers.
-func (s Settings) checkAddress(p *model.Probe) (netip.Addr, uint16) {
-	if p.Assumed {
-		return netip.AddrFrom4([4]byte{127, 0, 0, 1}), s.OKPort
-	}
-	return p.Address.Unmap(), p.Port
+	return renderer{settings: s, probes: probesByName(probes)}
 }
 
 // comment names an object so that it cannot leave its comment line.
@@ -222,7 +179,7 @@ func fixedFiles(s model.State) int {
 }
 
 // listenerFile is the file of a listener. Whose route is the oldest on a shared
-// port may change; that is in a comment, and not in its shape.
+// port may change; that is in a comment.
 func (r renderer) listenerFile(l *model.Listener, route *model.Route) string {
 	return "# " + comment(l.Origin) + "\n" + r.listener(l, route)
 }
@@ -312,17 +269,14 @@ func httpRules(exact, prefix, first string) string {
 // backend is the whole section of a backend.
 func (r renderer) backend(b *model.Backend) string {
 	var w strings.Builder
-	w.WriteString("# " + comment(b.Origin) + "\n" + backendShape(b))
+	w.WriteString("# " + comment(b.Origin) + "\n" + backendSection(encode(b.Name), b))
 	for _, e := range b.Endpoints {
 		w.WriteString(r.serverLine(b, e))
 	}
 	return w.String()
 }
 
-// backendShape is what only a reload can change about a backend: everything but
-// its servers.
-func backendShape(b *model.Backend) string { return backendSection(encode(b.Name), b) }
-
+// backendSection is everything of a backend but its servers.
 func backendSection(name string, b *model.Backend) string {
 	var w strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&w, format+"\n", args...) }
@@ -384,7 +338,7 @@ func (r renderer) serverArgs(b *model.Backend, e model.Endpoint) string {
 			args += " port " + portString(b.Check.Port)
 		}
 	case e.Probe != "":
-		args += " track " + r.tracks[e.Probe]
+		args += " track " + r.track(e.Probe)
 	}
 	return args
 }

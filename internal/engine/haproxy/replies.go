@@ -117,7 +117,7 @@ func parseServers(reply string) []server {
 		number := func(i int) int { n, _ := strconv.Atoi(f[i]); return n }
 		s := server{backend: f[1], name: f[3], address: netip.AddrPortFrom(addr, uint16(number(18)))}
 		s.up = number(5) == 2
-		s.maint = number(6)&1 != 0 || number(6)&4 != 0 || number(6)&32 != 0
+		s.maint = number(6)&1 != 0 || number(6)&32 != 0 // 4 stays for ever on one that was loaded so
 		s.weight = number(7)
 		result := number(11)
 		s.checked, s.passed = result >= 2, result >= 3

@@ -2,7 +2,6 @@ package haproxy
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -17,6 +16,18 @@ import (
 // which gives back every spare.
 const sparePrefix = "landfall-spare-"
 
+// tooFewSpares ends the cause of a reload that only a larger pool could have
+// spared.
+const tooFewSpares = ", and too few spares left"
+
+// After a reload for want of spares there are burst times as many, but not more than
+// burstLimit: more will come of where these came from. The next reload of another
+// cause brings the pool back to its size. A spare takes some 20 kB of HAProxy's memory.
+const (
+	burst      = 16
+	burstLimit = 1024
+)
+
 func spareName(i int) string { return fmt.Sprintf("%s%04d", sparePrefix, i) }
 
 // renderSpares is the file of all spares.
@@ -28,13 +39,18 @@ func renderSpares(count int) string {
 	return b.String()
 }
 
-// spareShape is what a backend named name must look like to be served by a spare.
-func spareShape(name string) string {
-	return backendShape(&model.Backend{Name: name, Protocol: model.HTTP})
+// plain reports whether a spare can serve b.
+func plain(b *model.Backend) bool {
+	return backendShape(b) == backendShape(&model.Backend{Protocol: model.HTTP})
 }
 
-// plain reports whether a spare can serve b.
-func plain(b *model.Backend) bool { return backendShape(b) == spareShape(b.Name) }
+// withSpares is a renderer for a generation that is loaded for a cause.
+func (r renderer) withSpares(cause string) renderer {
+	if strings.HasSuffix(cause, tooFewSpares) {
+		r.settings.Spares = max(r.settings.Spares, min(burst*r.settings.Spares, burstLimit))
+	}
+	return r
+}
 
 // backend is what HAProxy calls a backend of the model.
 func (n names) backend(name string) string {
@@ -84,15 +100,16 @@ func (n names) homeless(l loaded, p plan.Plan) []*model.Backend {
 	return all
 }
 
-// bind gives every homeless backend a spare; sparesCause has seen that there are
-// enough. It returns the plan with the routes that were there before their
-// backend, whose map entries lead nowhere yet.
-func (n names) bind(l loaded, want model.State, p plan.Plan, count int) plan.Plan {
+// bind gives every homeless backend a spare and every new probe a slot; reloadCause
+// has seen that there are enough. It returns the plan with the routes that were
+// there before their backend, whose map entries lead nowhere yet.
+func (n names) bind(l loaded, probes map[string]*model.Probe, want model.State, p plan.Plan) plan.Plan {
+	n.settle(l, probes, p)
 	homeless := n.homeless(l, p)
 	if len(homeless) == 0 {
 		return p
 	}
-	free := n.freeSpares(count)
+	free := n.freeSpares(l.Spares)
 	bound := make(map[string]bool, len(homeless))
 	for i, b := range homeless {
 		n.spares[b.Name] = free[i]
@@ -113,58 +130,39 @@ func (n names) bind(l loaded, want model.State, p plan.Plan, count int) plan.Pla
 	return p
 }
 
-// unbind lets go of the spares of backends that a plan removes.
-func (n names) unbind(p plan.Plan) {
+// unbind lets go of the spares and slots of what a plan removes.
+func (b bindings) unbind(p plan.Plan) {
+	for _, s := range p.Probes {
+		if s.Want == nil {
+			delete(b.slots, s.Have.Name)
+		}
+	}
 	for _, s := range p.Backends {
 		if s.Want == nil {
-			delete(n.spares, s.Have.Name)
+			delete(b.spares, s.Have.Name)
 		}
 	}
 }
 
 // sparesCause says why the backends of a plan need a reload.
-func (n names) sparesCause(l loaded, p plan.Plan, count int) string {
+func (n names) sparesCause(l loaded, p plan.Plan) string {
 	for _, s := range p.Backends {
 		if s.Want == nil {
 			continue
 		}
 		_, bound := n.spares[s.Want.Name]
-		if have, ok := l.Backends[s.Want.Name]; ok && have != shape(backendShape(s.Want)) || bound && !plain(s.Want) {
+		if have, ok := l.Backends[s.Want.Name]; ok && have != backendShape(s.Want) || bound && !plain(s.Want) {
 			return "options of backend " + s.Want.Origin.String() + " changed"
 		}
 	}
 	homeless := n.homeless(l, p)
 	for _, b := range homeless {
-		if count == 0 || !plain(b) {
+		if l.Spares == 0 || !plain(b) {
 			return "new backend " + b.Origin.String()
 		}
 	}
-	if len(homeless) > 0 && len(homeless) > len(n.freeSpares(count)) {
-		return "new backend " + homeless[0].Origin.String() + ", and too few spares left"
+	if len(homeless) > 0 && len(homeless) > len(n.freeSpares(l.Spares)) {
+		return "new backend " + homeless[0].Origin.String() + tooFewSpares
 	}
 	return ""
-}
-
-// keepSpares makes the bindings in n last.
-func (d *disk) keepSpares(n names) error {
-	before := d.spares
-	d.spares = maps.Clone(n.spares)
-	if maps.Equal(before, n.spares) || d.journal == nil {
-		return nil
-	}
-	for name := range before {
-		if _, ok := n.spares[name]; !ok {
-			if err := d.journal.Put(spareKey+name, nil); err != nil {
-				return err
-			}
-		}
-	}
-	for name, spare := range n.spares {
-		if before[name] != spare {
-			if err := d.journal.Put(spareKey+name, spare); err != nil {
-				return err
-			}
-		}
-	}
-	return d.journal.Flush()
 }

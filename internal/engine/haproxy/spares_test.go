@@ -79,10 +79,22 @@ func TestSparesServeNewBackends(t *testing.T) {
 		t.Errorf("by %q (%s), want a reload for want of spares", done.Way, done.Cause)
 	}
 	e.answersAs(port, "s00", "s01", "s02", "s03", "s04")
+	stats, err := e.Stats(t.Context(), engine.Brief)
+	if err != nil || stats.Spares != 48 || stats.FreeSpares != 48 {
+		t.Errorf("%d spares of %d are free (%v), want 16 times as many as before", stats.FreeSpares, stats.Spares, err)
+	}
 	if done := e.apply(s); done.Way != engine.Runtime {
 		t.Errorf("after the reload by %q (%s), want runtime", done.Way, done.Cause)
 	}
 	e.answersAs(port, "s04", "s05")
+
+	// A reload of another cause brings the pool back to its size.
+	s.Listeners = append(s.Listeners, tcpListener("home/web/other/1", testnet.FreePort(t)))
+	sortState(&s)
+	e.apply(s)
+	if stats, err = e.Stats(t.Context(), engine.Brief); err != nil || stats.Spares != 3 {
+		t.Errorf("%d spares (%v), want 3", stats.Spares, err)
+	}
 }
 
 // A spare that was left serves again, without what was in it.

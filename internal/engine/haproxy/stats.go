@@ -5,7 +5,6 @@ import (
 	"encoding/csv"
 	"errors"
 	"io"
-	"maps"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -24,8 +23,9 @@ const (
 // worker's.
 func (e *Engine) Stats(ctx context.Context, depth engine.Depth) (engine.Stats, error) {
 	e.mu.Lock()
-	running, have, spares := e.running, e.have, e.disk.settings.Spares
-	free, bound := len(e.names.freeSpares(spares)), names{spares: maps.Clone(e.names.spares)}
+	running, have, spares := e.running, e.have, e.running.loaded.Spares
+	free, bound := len(e.names.freeSpares(spares)), names{bindings: e.names.clone()}
+	slots, freeSlots := bound.idleSlots(running.loaded)
 	e.mu.Unlock()
 	s := engine.Stats{
 		Name:      "haproxy",
@@ -38,6 +38,7 @@ func (e *Engine) Stats(ctx context.Context, depth engine.Depth) (engine.Stats, e
 		return s, nil
 	}
 	s.Spares, s.FreeSpares = spares, free
+	s.NodeSlots, s.FreeNodeSlots = slots, freeSlots
 	reply, err := e.stats.ask(ctx, "show info;show stat -1 "+rowTypes(depth)+" -1")
 	if err != nil {
 		return s, err

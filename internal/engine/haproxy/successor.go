@@ -21,7 +21,7 @@ const (
 
 // nextSocket is where a listener takes requests from the worker before it.
 func (s Settings) nextSocket(listener string) string {
-	return s.socket(nextSockets + shape(listener) + ".sock")
+	return s.socket(nextSockets + fingerprint(listener) + ".sock")
 }
 
 // fromPredecessor is the bind line of an HTTP listener's socket.
