@@ -1,5 +1,7 @@
 package spec
 
+import "time"
+
 // The defaults of a file that says nothing else.
 const (
 	defaultStateDir      = "/var/lib/landfall"
@@ -12,6 +14,9 @@ const (
 	defaultBalance       = "roundrobin"
 	defaultProbePort     = 10256
 	defaultProbePath     = "/healthz"
+	defaultGuardShare    = 33 // percent
+	defaultGuardAtLeast  = 10
+	defaultGuardConfirm  = 15 * time.Minute
 )
 
 func defaults() *Edge {
@@ -20,6 +25,7 @@ func defaults() *Edge {
 		StateDir: defaultStateDir,
 		HTTP:     Front{Port: 80},
 		HTTPS:    Front{Port: 443},
+		Guard:    Guard{Share: defaultGuardShare, AtLeast: defaultGuardAtLeast, Confirm: Duration{defaultGuardConfirm}},
 		HAProxy:  HAProxy{Binary: defaultBinary, SpareBackends: defaultSpareBackends},
 		Admin:    Admin{Socket: defaultSocket, Listen: defaultListen},
 	}

@@ -16,6 +16,7 @@ func (r *reader) edge(v value, edge *Edge) {
 		"https":          func(v value) { httpsPort = r.front(v, &edge.HTTPS, "https: {port: 443}") },
 		"defaultBackend": func(v value) { defaultBackend = v },
 		"sources":        func(v value) { r.sources(v, &edge.Sources) },
+		"guard":          func(v value) { r.guard(v, &edge.Guard) },
 		"haproxy":        func(v value) { r.haproxy(v, &edge.HAProxy) },
 		"admin":          func(v value) { r.admin(v, &edge.Admin) },
 	})

@@ -3,7 +3,10 @@
 // everything that is wrong with them at once, each with its place.
 package spec
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // The identity of the file.
 const (
@@ -29,6 +32,7 @@ type Edge struct {
 	DefaultBackend string `json:"defaultBackend,omitempty"`
 	// Sources in order of precedence; each has exactly one kind.
 	Sources []Source `json:"sources,omitempty"`
+	Guard   Guard    `json:"guard"`
 	HAProxy HAProxy  `json:"haproxy"`
 	Admin   Admin    `json:"admin"`
 }
@@ -129,6 +133,23 @@ type Check struct {
 	// HTTP is the path to GET; empty means that a TCP connection is enough.
 	HTTP string `json:"http,omitempty"`
 }
+
+// Guard says when a removal is held back: when a source of Kubernetes objects asks
+// all at once for more than Share percent of what is served of it no more, and
+// that is at least AtLeast.
+type Guard struct {
+	Share   int `json:"share"` // 1 to 100; with 100 nothing is ever held back
+	AtLeast int `json:"atLeast"`
+	// Confirm is for how long the source must ask for the same until it goes by
+	// itself.
+	Confirm Duration `json:"confirm"`
+}
+
+// Duration is a time.Duration that is written as the file spells it.
+type Duration struct{ time.Duration }
+
+// MarshalText spells it.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 // HAProxy is how the engine is run.
 type HAProxy struct {
