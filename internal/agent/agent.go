@@ -47,6 +47,7 @@ type Config struct {
 	HTTPPort       uint16
 	DefaultBackend string
 	Reserved       []netip.AddrPort
+	Guard          Guard
 	Log            *slog.Logger
 	// OnTurn, if set, is told how long each turn took and how it ended.
 	OnTurn func(took time.Duration, err error)
@@ -59,6 +60,7 @@ type Config struct {
 // Agent makes what is asked for so, again and again:
 //
 //   - It reads every source and builds the whole state that should be served.
+//   - It holds back what sources have suspiciously stopped asking for.
 //   - It has the engine apply what differs from what is served; what the engine
 //     refuses is set aside, and the rest goes live.
 //   - It tells the sources where their objects are served and what is wrong.
@@ -70,6 +72,9 @@ type Agent struct {
 
 	// Of the loop's goroutine alone.
 	prev     *desired.Output
+	shown    *desired.Output // prev, with what is held back
+	served   model.State     // what was applied last
+	guard    guard
 	held     []model.Held
 	setAside refusals
 	vips     []model.VIP
@@ -110,11 +115,13 @@ func (a *Agent) turn(ctx context.Context, w wakeUp) error {
 		clear(a.setAside)
 	}
 	a.setAside.forget(fragments, w.recheck, time.Now())
+	w.confirmed = a.letGo(w.approvals, time.Now())
 	findHeld := w.recheck || w.held || unsettled
 	for range maxRounds {
 		out := desired.Build(a.input(fragments, have))
 		a.prev = out
-		p := plan.Diff(have, out.State)
+		out, p := a.guarded(out, have, fragments)
+		a.shown = out
 		if findHeld || opens(p) {
 			findHeld = false
 			if a.findHeld(ctx, out.Asked) {
@@ -133,6 +140,7 @@ func (a *Agent) turn(ctx context.Context, w wakeUp) error {
 		if err != nil {
 			return fmt.Errorf("apply: %w", err)
 		}
+		a.served = out.State
 		a.record(p, applied, w)
 		a.report(ctx, out)
 		return nil

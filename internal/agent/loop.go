@@ -18,8 +18,9 @@ const (
 
 // wakeUp says why there is a turn, and since when it has been wanted.
 type wakeUp struct {
-	since                                  time.Time
-	source, health, held, recheck, retried bool
+	since                                             time.Time
+	source, health, held, recheck, retried, confirmed bool
+	approvals                                         []approval
 }
 
 // cause is the wake-up in words, for the history of changes.
@@ -31,6 +32,8 @@ func (w wakeUp) cause() string {
 	}{
 		{w.source, "a source changed"},
 		{w.health, "health changed"},
+		{len(w.approvals) > 0, "a removal was approved"},
+		{w.confirmed, "a removal was confirmed"},
 		{w.held, "a held port was looked at"},
 		{w.recheck, "everything was looked at again"},
 		{w.retried, "another try"},
@@ -112,6 +115,11 @@ func (a *Agent) once(ctx context.Context, due *schedule) {
 		w.since = began
 	}
 	err := a.turn(ctx, w)
+	defer func() {
+		for _, ok := range w.approvals {
+			ok.done <- err
+		}
+	}()
 	if ctx.Err() != nil {
 		return
 	}
@@ -121,7 +129,7 @@ func (a *Agent) once(ctx context.Context, due *schedule) {
 	}
 	a.publish(err)
 	a.logFindings(ended)
-	due.plan(ended, err != nil, len(a.held) > 0, a.setAside.again())
+	due.plan(ended, err != nil, len(a.held) > 0, earliest(a.setAside.again(), a.due()))
 	if a.OnTurn != nil {
 		a.OnTurn(ended.Sub(began), err)
 	}
@@ -134,6 +142,7 @@ func (a *Agent) wakeFor(w wakeUp) {
 	}
 	a.pending.source = a.pending.source || w.source
 	a.pending.health = a.pending.health || w.health
+	a.pending.approvals = append(a.pending.approvals, w.approvals...)
 	a.mu.Unlock()
 	select {
 	case a.wake <- struct{}{}:

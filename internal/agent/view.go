@@ -21,6 +21,7 @@ type view struct {
 	vips    []model.VIP
 	output  *desired.Output
 	engine  []model.Finding // the engine's own
+	held    []*hold
 	waiting []string
 	changes []status.Change // the oldest first
 }
@@ -32,9 +33,13 @@ func (a *Agent) Snapshot() status.Snapshot {
 	defer a.mu.Unlock()
 	changes := slices.Clone(a.view.changes)
 	slices.Reverse(changes)
+	var held []status.Held
+	for _, h := range a.view.held {
+		held = append(held, a.told(h))
+	}
 	return status.Snapshot{
 		Edge: a.Name, Started: a.view.started, VIPs: a.view.vips, Sources: sources,
-		Output: a.view.output, Engine: a.view.engine, Changes: changes, Waiting: a.view.waiting,
+		Output: a.view.output, Engine: a.view.engine, Changes: changes, Waiting: a.view.waiting, Held: held,
 	}
 }
 
@@ -47,7 +52,8 @@ func (a *Agent) publish(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.view.engine = findings
-	a.view.vips, a.view.output, a.view.waiting = a.vips, a.prev, nil
+	a.view.vips, a.view.output, a.view.waiting = a.vips, a.shown, nil
+	a.view.held = a.guard.holds
 	if err != nil {
 		a.view.waiting = []string{err.Error()}
 	}
@@ -56,8 +62,8 @@ func (a *Agent) publish(err error) {
 // logFindings tells the log what publish has shown.
 func (a *Agent) logFindings(now time.Time) {
 	var found []model.Finding
-	if a.prev != nil {
-		found = a.prev.Findings
+	if a.shown != nil {
+		found = a.shown.Findings
 	}
 	a.logged.tell(now, a.view.engine, found) // only this goroutine writes the view
 }

@@ -29,6 +29,7 @@ type sources struct {
 	reported [][]model.Finding
 	outcomes []*model.Outcome
 	broken   error // what Run returns, once
+	stale    bool
 }
 
 func (s *sources) Run(ctx context.Context, changed func()) error {
@@ -60,7 +61,11 @@ func (s *sources) Report(_ context.Context, outcomes []*model.Outcome, findings 
 	s.outcomes = outcomes
 }
 
-func (s *sources) Status() []source.Status { return []source.Status{{Name: "test", Synced: true}} }
+func (s *sources) Status() []source.Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return []source.Status{{Name: "test", Synced: true, Stale: s.stale}}
+}
 
 // ask changes the answer and says so.
 func (s *sources) ask(f ...model.Fragment) {
@@ -188,6 +193,7 @@ type world struct {
 	*machine
 	agent *agent.Agent
 	log   *slog.Logger // nil: nowhere
+	end   func()       // ends the agent; what is served stays
 }
 
 var errBroken = errors.New("no such luck")
@@ -206,27 +212,36 @@ func inWorld(t *testing.T, story func(t *testing.T, w *world), before ...func(w 
 		if w.log == nil {
 			w.log = slog.New(slog.DiscardHandler)
 		}
-		var err error
-		w.agent, err = agent.New(agent.Config{
-			Name: "shore", Sources: w.sources, Engine: w.machine, HTTPPort: 80,
-			VIPs: func() []model.VIP {
-				return []model.VIP{{Name: "main", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.10")}}}
-			},
-			Log: w.log,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() { done <- w.agent.Run(ctx) }()
-		synctest.Wait()
+		w.start(t)
 		story(t, w)
+		w.end()
+	})
+}
+
+// start starts an agent, also when there was one before.
+func (w *world) start(t *testing.T) {
+	t.Helper()
+	a, err := agent.New(agent.Config{
+		Name: "shore", Sources: w.sources, Engine: w.machine, HTTPPort: 80,
+		VIPs: func() []model.VIP {
+			return []model.VIP{{Name: "main", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.10")}}}
+		},
+		Guard: agent.Guard{Limits: plan.Limits{Share: 33, AtLeast: 10}, Confirm: 15 * time.Minute, Sources: []string{"test"}},
+		Log:   w.log,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	w.agent, w.end = a, func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("run: %v", err)
 		}
-	})
+	}
+	synctest.Wait()
 }
 
 // begin lets the first turn happen with this answer.

@@ -20,7 +20,7 @@ func Build(now time.Time, snap Snapshot, depth engine.Depth, stats engine.Stats,
 		VIPs:      make([]VIP, 0, len(snap.VIPs)),
 		Sources:   list(snap.Sources),
 		Listeners: []Listener{}, Backends: []Backend{}, Findings: []Finding{},
-		Changes: list(snap.Changes),
+		Changes: list(snap.Changes), Held: list(snap.Held),
 		HAProxy: HAProxy{
 			Version: stats.Version, Reloads: stats.Reloads, Workers: list(stats.Workers), MaxConnections: stats.MaxConnections,
 			Spares: stats.Spares, FreeSpares: stats.FreeSpares, NodeSlots: stats.NodeSlots, FreeNodeSlots: stats.FreeNodeSlots,

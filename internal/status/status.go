@@ -26,6 +26,8 @@ type Snapshot struct {
 	Engine []model.Finding
 	// Changes that went live, the newest first.
 	Changes []Change
+	// Held are removals that are held back, by source.
+	Held []Held
 	// Waiting says why the edge is not ready; empty means it is.
 	Waiting []string
 }
@@ -53,6 +55,7 @@ type Status struct {
 	Backends  []Backend       `json:"backends"`
 	Findings  []Finding       `json:"findings"`
 	Changes   []Change        `json:"changes"`
+	Held      []Held          `json:"held"`
 	HAProxy   HAProxy         `json:"haproxy"`
 }
 
@@ -133,6 +136,23 @@ type Change struct {
 	Way   engine.Way `json:"way"`
 	// MS is from the moment the change was heard of until clients saw it.
 	MS float64 `json:"ms"`
+}
+
+// Held is a removal that is held back: what a source no longer asks for, and is
+// served all the same until it is approved.
+type Held struct {
+	Source string    `json:"source"`
+	Since  time.Time `json:"since"`
+	// Goes is when it goes by itself if nothing changes; zero: not as long as the
+	// source is out of sync.
+	Goes time.Time `json:"goes,omitzero"`
+	// Routes would be gone, and Backends without endpoints, of all that are served
+	// of the source.
+	Routes      int      `json:"routes"`
+	AllRoutes   int      `json:"allRoutes"`
+	Backends    int      `json:"backends"`
+	AllBackends int      `json:"allBackends"`
+	Examples    []string `json:"examples"`
 }
 
 // HAProxy is how the engine is doing.
