@@ -48,7 +48,7 @@ without a lost request.`,
 	}
 	root.SetHelpTemplate(helpTemplate)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(edgeCommand(), renderCommand(), checkCommand(), statusCommand(), stopCommand(),
+	root.AddCommand(edgeCommand(), renderCommand(), checkCommand(), statusCommand(), approveCommand(), stopCommand(),
 		cleanupCommand(), demoCommand(), versionCommand())
 	describeExits(root, allExits()...)
 	return root

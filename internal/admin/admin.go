@@ -1,6 +1,6 @@
 // Package admin lets an edge be asked how it is doing: health, metrics and
 // status over a Unix socket and, if the file says so, over TCP. Only the socket
-// can ask it to stop. It hands out no secrets, for it is given none.
+// can ask it to stop, or to let go what is held back. It hands out no secrets, for it is given none.
 package admin
 
 import (
@@ -45,7 +45,10 @@ type Config struct {
 	// Stop ends the edge and its engine; a drain of 0 cuts what is in flight. The
 	// answer is sent after it has returned.
 	Stop func(ctx context.Context, drain time.Duration) error
-	Log  *slog.Logger
+	// Approve lets go what is held back of a source, or of all if it is "", and
+	// says what that was.
+	Approve func(ctx context.Context, source string) ([]status.Held, error)
+	Log     *slog.Logger
 }
 
 // Server answers on the socket and the address.

@@ -64,7 +64,13 @@ func (e *edge) serve(t *testing.T, dir string) (socket, tcp func(method, path st
 			return status.Build(time.Unix(0, 0), e.snapshot, depth, engine.Stats{Version: "2.6"}, nil)
 		},
 		Stop: func(_ context.Context, drain time.Duration) error { e.stopped <- drain; return nil },
-		Log:  slog.New(slog.DiscardHandler),
+		Approve: func(_ context.Context, source string) ([]status.Held, error) {
+			if source == "broken" {
+				return nil, errors.New("no answer")
+			}
+			return e.snapshot.Held, nil
+		},
+		Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -140,6 +146,7 @@ func TestStatus(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	e := newEdge()
 	e.engine = func(context.Context) ([]byte, error) { return []byte("haproxy_up 1\n"), nil }
+	e.snapshot.Held = []status.Held{{Source: "home", Routes: 12, Backends: 3}}
 	e.snapshot.Engine = []model.Finding{{Origin: model.Origin{Source: "haproxy"}, Reason: "ExtraFileRefused"}}
 	_, tcp := e.serve(t, t.TempDir())
 	code, body := tcp("GET", "/metrics")
@@ -152,6 +159,8 @@ func TestMetrics(t *testing.T) {
 		`landfall_reloads_total{cause="listener added"} 1`, `landfall_findings{reason="NoEndpoints",source="home"} 1`,
 		`landfall_findings{reason="ExtraFileRefused",source="haproxy"} 1`,
 		`landfall_source_synced{source="home"} 1`, `landfall_source_stale{source="files"} 1`, `landfall_ready 1`,
+		`landfall_removals_held{kind="route",source="home"} 12`, `landfall_removals_held{kind="backend",source="home"} 3`,
+		`landfall_removals_held{kind="route",source="files"} 0`,
 		`landfall_listeners 1`, `landfall_routes 0`, `landfall_backends 1`, `landfall_endpoints 3`, "go_goroutines", "haproxy_up 1",
 	} {
 		if !strings.Contains(body, "\n"+want) {
@@ -249,4 +258,25 @@ func TestSocket(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+func TestApprove(t *testing.T) {
+	e := newEdge()
+	socket, tcp := e.serve(t, t.TempDir())
+	if code, _ := tcp("POST", "/v1/approve"); code != 404 {
+		t.Errorf("approve over TCP: %d", code)
+	}
+	if code, _ := socket("GET", "/v1/approve"); code != 405 {
+		t.Errorf("GET: %d", code)
+	}
+	if code, body := socket("POST", "/v1/approve?source=home"); code != 200 || body != `{"approved":[]}`+"\n" {
+		t.Errorf("%d %s", code, body)
+	}
+	e.snapshot.Held = []status.Held{{Source: "home", Routes: 12, AllRoutes: 20}}
+	if code, body := socket("POST", "/v1/approve?source=home"); code != 200 || !strings.Contains(body, `"allRoutes":20`) {
+		t.Errorf("%d %s", code, body)
+	}
+	if code, body := socket("POST", "/v1/approve?source=broken"); code != 500 || !strings.Contains(body, "not gone yet: no answer") {
+		t.Errorf("%d %s", code, body)
+	}
 }

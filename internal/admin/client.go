@@ -67,6 +67,23 @@ func (c *Client) Stop(ctx context.Context, drain time.Duration) error {
 	return nil
 }
 
+// Approve lets go what is held back of a source, or of all if it is "".
+func (c *Client) Approve(ctx context.Context, source string) (status.Approved, error) {
+	var a status.Approved
+	query := url.Values{}
+	if source != "" {
+		query.Set("source", source)
+	}
+	body, err := c.ask(ctx, http.MethodPost, "/v1/approve?"+query.Encode())
+	if err != nil {
+		return a, fmt.Errorf("approve: %w", err)
+	}
+	if err := json.Unmarshal(body, &a); err != nil {
+		return a, fmt.Errorf("read what was approved: %w", err)
+	}
+	return a, nil
+}
+
 func (c *Client) ask(ctx context.Context, method, path string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://edge"+path, nil)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/landfall-edge/landfall/internal/engine"
+	"github.com/landfall-edge/landfall/internal/status"
 )
 
 // askTimeout is how long the engine may take to answer for status and metrics.
@@ -36,6 +37,7 @@ func (s *Server) handler(trusted bool) http.Handler {
 	mux.HandleFunc("GET /v1/status", s.status)
 	if trusted {
 		mux.HandleFunc("POST /v1/stop", s.stop)
+		mux.HandleFunc("POST /v1/approve", s.approve)
 	}
 	return mux
 }
@@ -103,6 +105,21 @@ func (s *Server) stop(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_, _ = io.WriteString(w, "stopped\n")
+}
+
+func (s *Server) approve(w http.ResponseWriter, r *http.Request) {
+	held, err := s.config.Approve(r.Context(), r.URL.Query().Get("source"))
+	if err != nil {
+		http.Error(w, "it is approved, and not gone yet: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	if held == nil {
+		held = []status.Held{}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(status.Approved{Approved: held}); err != nil {
+		s.config.Log.Debug("what was approved was not sent", "error", err)
+	}
 }
 
 // recorder keeps an answer in memory.

@@ -112,6 +112,7 @@ func descriptions() map[string]*prometheus.Desc {
 		{"backends", "Backends that are served.", nil},
 		{"endpoints", "Endpoints of all backends.", nil},
 		{"findings", "Requests that could not be met as they were written.", []string{"source", "reason"}},
+		{"removals_held", "Routes, and backends' endpoints, that the source no longer asks for and that are held back.", []string{"source", "kind"}},
 		{"source_synced", "Whether the source has given a whole answer since the start.", []string{"source"}},
 		{"source_stale", "Whether what is served of the source is its last good answer.", []string{"source"}},
 	} {
@@ -137,6 +138,9 @@ func (n now) Collect(ch chan<- prometheus.Metric) {
 	for _, s := range snap.Sources {
 		gauge("source_synced", one(s.Synced), s.Name)
 		gauge("source_stale", one(s.Stale), s.Name)
+		held := heldOf(snap, s.Name)
+		gauge("removals_held", held.Routes, s.Name, "route")
+		gauge("removals_held", held.Backends, s.Name, "backend")
 	}
 	type key struct{ source, reason string }
 	findings := map[key]int{}
@@ -158,6 +162,16 @@ func (n now) Collect(ch chan<- prometheus.Metric) {
 		endpoints += len(b.Endpoints)
 	}
 	gauge("endpoints", endpoints)
+}
+
+// heldOf is what is held back of a source, which may be nothing.
+func heldOf(snap status.Snapshot, source string) (held status.Held) {
+	for _, h := range snap.Held {
+		if h.Source == source {
+			held = h
+		}
+	}
+	return held
 }
 
 func one(b bool) int {

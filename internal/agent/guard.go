@@ -191,7 +191,7 @@ func (a *Agent) withHolds(findings []model.Finding) []model.Finding {
 	g := &a.guard
 	var more []model.Finding
 	for _, h := range g.holds {
-		more = append(more, h.finding(a.Guard.Confirm))
+		more = append(more, a.finding(h))
 	}
 	if sameSlice(g.plain, findings) && len(g.shown) == len(findings)+len(more) && !slices.ContainsFunc(more, func(f model.Finding) bool { return !slices.Contains(g.shown, f) }) {
 		return g.shown
@@ -207,26 +207,15 @@ func (a *Agent) withHolds(findings []model.Finding) []model.Finding {
 	return all
 }
 
-func (h *hold) finding(confirm time.Duration) model.Finding {
-	var what []string
-	if n := len(h.Routes); n > 0 {
-		what = append(what, fmt.Sprintf("%d of its %s", n, status.Count(h.AllRoutes, "route")))
-	}
-	if n := len(h.Backends); n > 0 {
-		what = append(what, fmt.Sprintf("the endpoints of %d of its %s", n, status.Count(h.AllBackends, "backend")))
-	}
-	examples := strings.Join(h.Examples, ", ")
-	if more := len(h.Routes) + len(h.Backends) - len(h.Examples); more > 0 {
-		examples += fmt.Sprintf(" and %d more", more)
-	}
-	by := "once it is in sync and has asked for just this for " + confirm.String()
-	if at := h.goes(confirm); !at.IsZero() {
+func (a *Agent) finding(h *hold) model.Finding {
+	by := "once it is in sync and has asked for just this for " + a.Guard.Confirm.String()
+	if at := h.goes(a.Guard.Confirm); !at.IsZero() {
 		by = "at " + at.UTC().Format(time.RFC3339) + ", if it asks for just this until then"
 	}
 	return model.Finding{
 		Origin: model.Origin{Source: h.Source}, Reason: "RemovalHeld", Accepted: "all of it, as before",
-		Message: fmt.Sprintf("since %s it no longer asks for %s: %s. If that is meant: landfall approve --source %s. If not, bring the objects back, and this ends by itself. They go %s",
-			h.since.UTC().Format(time.RFC3339), strings.Join(what, " and "), examples, h.Source, by),
+		Message: fmt.Sprintf("since %s it no longer asks for %s. If that is meant: landfall approve --source %s. If not, bring the objects back, and this ends by itself. They go %s",
+			h.since.UTC().Format(time.RFC3339), a.told(h), h.Source, by),
 	}
 }
 

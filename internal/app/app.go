@@ -116,6 +116,7 @@ func (a *App) newAgent(edge *spec.Edge, o Options) error {
 		Name: edge.Name, Sources: set, Engine: a.engine,
 		VIPs:     func() []model.VIP { return vips(edge) },
 		HTTPPort: edge.HTTP.Port, DefaultBackend: file.BackendName(edge.DefaultBackend), Reserved: reserved(edge),
+		Guard:      guard(edge),
 		Log:        o.Log,
 		OnTurn:     a.metrics.Turn,
 		OnFindings: o.OnFindings,
@@ -129,11 +130,26 @@ func (a *App) newAgent(edge *spec.Edge, o Options) error {
 	return err
 }
 
+// guard is the file's, for the sources that others write: a static service that is
+// gone was taken out by whoever writes the file.
+func guard(edge *spec.Edge) agent.Guard {
+	g := agent.Guard{
+		Limits:  plan.Limits{Share: edge.Guard.Share, AtLeast: edge.Guard.AtLeast},
+		Confirm: edge.Guard.Confirm.Duration,
+	}
+	for _, s := range edge.Sources {
+		if !s.Static() {
+			g.Sources = append(g.Sources, s.Name)
+		}
+	}
+	return g
+}
+
 func (a *App) openAdmin(ctx context.Context) (err error) {
 	a.admin, err = admin.Open(ctx, admin.Config{
 		Socket: a.edge.Admin.Socket, Listen: a.edge.Admin.Listen,
 		Snapshot: a.agent.Snapshot, Status: a.status, Metrics: a.metrics, EngineMetrics: a.engine.Metrics,
-		Stop: a.Stop, Log: a.log.With("component", "admin"),
+		Stop: a.Stop, Approve: a.agent.Approve, Log: a.log.With("component", "admin"),
 	})
 	switch {
 	case errors.Is(err, admin.ErrAnswers):

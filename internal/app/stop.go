@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/landfall-edge/landfall/internal/admin"
@@ -25,13 +26,30 @@ func AskStatus(ctx context.Context, edge *spec.Edge, depth engine.Depth) (status
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	s, err := admin.NewClient(edge.Admin.Socket).Status(ctx, depth)
-	if errors.Is(err, admin.ErrNobody) {
-		return s, fmt.Errorf("%w: %w; start it with landfall edge, or name another file with -c", errNotRunning, err)
+	return s, unanswered(err)
+}
+
+// Approve has the running edge let go what it holds back of a source, or of all
+// if none is named.
+func Approve(ctx context.Context, edge *spec.Edge, source string) (status.Approved, error) {
+	if source != "" && !slices.ContainsFunc(edge.Sources, func(s spec.Source) bool { return s.Name == source }) {
+		return status.Approved{}, fmt.Errorf("%w: it has no source %q; landfall status shows those that there are", errFile, source)
 	}
-	if errors.Is(err, fs.ErrPermission) {
-		return s, fmt.Errorf("%w; run as root or as the user that the edge runs as", err)
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	a, err := admin.NewClient(edge.Admin.Socket).Approve(ctx, source)
+	return a, unanswered(err)
+}
+
+// unanswered says what to do about an edge that gave no answer.
+func unanswered(err error) error {
+	switch {
+	case errors.Is(err, admin.ErrNobody):
+		return fmt.Errorf("%w: %w; start it with landfall edge, or name another file with -c", errNotRunning, err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w; run as root or as the user that the edge runs as", err)
 	}
-	return s, err
+	return err
 }
 
 // Stop ends the edge of this file and its engine: through the agent if it runs,

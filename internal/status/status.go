@@ -138,23 +138,6 @@ type Change struct {
 	MS float64 `json:"ms"`
 }
 
-// Held is a removal that is held back: what a source no longer asks for, and is
-// served all the same until it is approved.
-type Held struct {
-	Source string    `json:"source"`
-	Since  time.Time `json:"since"`
-	// Goes is when it goes by itself if nothing changes; zero: not as long as the
-	// source is out of sync.
-	Goes time.Time `json:"goes,omitzero"`
-	// Routes would be gone, and Backends without endpoints, of all that are served
-	// of the source.
-	Routes      int      `json:"routes"`
-	AllRoutes   int      `json:"allRoutes"`
-	Backends    int      `json:"backends"`
-	AllBackends int      `json:"allBackends"`
-	Examples    []string `json:"examples"`
-}
-
 // HAProxy is how the engine is doing.
 type HAProxy struct {
 	Version string          `json:"version"`
