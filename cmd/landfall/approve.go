@@ -12,8 +12,8 @@ func approveCommand() *cobra.Command {
 		Use:   "approve",
 		Short: "Let go what is held back",
 		Long: `A source that suddenly asks for much less than before is more often broken than
-meant: what is served of it stays, with the finding RemovalHeld. This lets it go, and says
-what that was. What is held back later is not meant by it.`,
+meant: what is served of it stays, with the finding RemovalHeld. This lets it go,
+and says what that was. What is held back later is not meant by it.`,
 		Example: `  landfall status                 what is held back, and why
   landfall approve
   landfall approve --source home`,
