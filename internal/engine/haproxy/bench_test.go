@@ -135,6 +135,7 @@ func BenchmarkRuntimeRouteChange(b *testing.B) {
 	for _, n := range []int{100, 10000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			e, base := startMany(b, n)
+			e.run() // it writes files behind
 			more := base
 			more.Routes = append(slices.Clone(base.Routes), httpRoute("zz.test", "/", false, base.Backends[0].Name))
 			sortState(&more)
