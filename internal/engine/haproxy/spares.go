@@ -22,7 +22,7 @@ const tooFewSpares = ", and too few spares left"
 
 // After a reload for want of spares there are burst times as many, but not more than
 // burstLimit: more will come of where these came from. The next reload of another
-// cause brings the pool back to its size. A spare takes some 20 kB of HAProxy's memory.
+// cause brings the pool back to its size. A spare takes some 11 kB of HAProxy's memory.
 const (
 	burst      = 16
 	burstLimit = 1024
