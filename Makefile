@@ -75,7 +75,7 @@ versions: test-deps ## test on other versions of HAProxy: make versions RELEASES
 	@for release in $(RELEASES); do \
 		program=$$(hack/get-haproxy $$release); \
 		echo "on $$($$program -v | head -n 1)"; \
-		PATH=$${program%/*}:$$PATH \
+		PATH=$${program%/*}:$$PATH LANDFALL_TEST_REQUIRE=$$LANDFALL_TEST_REQUIRE,other-haproxy \
 			go test -vet=off $(TESTFLAGS) $(call folders,testneed\.Binary\(t, "haproxy"\)) 2>&1 | $(brief); \
 	done
 

@@ -2,6 +2,7 @@ package haproxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -25,6 +26,9 @@ const (
 	// replyLimit bounds what is read of one reply: 40,000 servers take 10 MB.
 	replyLimit = 256 << 20
 )
+
+// errNoAnswer: HAProxy took a line and says nothing.
+var errNoAnswer = errors.New("no answer")
 
 // ask sends one line and returns the whole reply.
 func (c client) ask(ctx context.Context, line string) (string, error) {
@@ -50,7 +54,7 @@ func (c client) ask(ctx context.Context, line string) (string, error) {
 	reply, err := io.ReadAll(io.LimitReader(conn, replyLimit))
 	if err != nil {
 		if ctx.Err() != nil {
-			err = fmt.Errorf("no answer within %s", replyTimeout)
+			err = fmt.Errorf("%w within %s", errNoAnswer, replyTimeout)
 		}
 		return "", fmt.Errorf("ask HAProxy %q: %w", cut(line), err)
 	}

@@ -27,10 +27,6 @@ type Features struct {
 	Prometheus   bool // the exporter is built in
 }
 
-// ReloadReplies reports whether the master answers a reload when it is done
-// (3.0), rather than at once.
-func (f Features) ReloadReplies() bool { return f.Major >= 3 }
-
 var versionLine = regexp.MustCompile(`(?m)^HA-?Proxy version (([0-9]+)\.([0-9]+)\S*)`)
 
 // ParseFeatures reads the output of "haproxy -vv".

@@ -124,8 +124,10 @@ func (e *Engine) reload(ctx context.Context, gen string) error {
 	if err != nil {
 		return err
 	}
+	// 2.6 answers at once, from 3.0 on the master does when it is done. That may take
+	// long, and a 2.6 that follows a newer one never answers: the worker will tell.
 	reply, err := e.master.ask(ctx, "reload")
-	if err != nil {
+	if err != nil && !errors.Is(err, errNoAnswer) {
 		return err
 	}
 	if strings.HasPrefix(reply, "Success=0") {
