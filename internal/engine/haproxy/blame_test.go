@@ -195,14 +195,14 @@ func TestBlameRuntime(t *testing.T) {
 // other way round.
 func TestBlameExtra(t *testing.T) {
 	t.Parallel()
-	const head = "defaults own\n  mode http\n  timeout client 5s\n  timeout connect 5s\n  timeout server 5s\n"
+	const head = "defaults mine\n  mode http\n  timeout client 5s\n  timeout connect 5s\n  timeout server 5s\n"
 	for name, c := range map[string]struct{ config, says string }{
-		"a line":          {head + "backend own from own\n  bogus keyword\n", "line 7: unknown keyword 'bogus'"},
-		"no line":         {head + "frontend own from own\n  bind 127.0.0.1:%d\n  default_backend nowhere\n", "unable to find required default_backend: 'nowhere'"},
-		"a name of ours":  {head + "backend home:web:shop:80:http from own\n", "has the same name as"},
-		"zero-warning":    {"global\n  zero-warning\n" + head + "backend own from own\n  option httplog\n", "line 9: backend 'own'"},
-		"only a warning":  {head + "backend own from own\n  option httplog\n", ""},
-		"unclosed quotes": {head + "backend own from own\n  server \"x 127.0.0.1:1\n", "unmatched quote"},
+		"a line":          {head + "backend own from mine\n  bogus keyword\n", "line 7: unknown keyword 'bogus'"},
+		"no line":         {head + "frontend own from mine\n  bind 127.0.0.1:%d\n  default_backend nowhere\n", "unable to find required default_backend: 'nowhere'"},
+		"a name of ours":  {head + "backend home:web:shop:80:http from mine\n", "has the same name as"},
+		"zero-warning":    {"global\n  zero-warning\n" + head + "backend own from mine\n  option httplog\n", "line 9: backend 'own'"},
+		"only a warning":  {head + "backend own from mine\n  option httplog\n", ""},
+		"unclosed quotes": {head + "backend own from mine\n  server \"x 127.0.0.1:1\n", "unmatched quote"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -34,6 +34,7 @@ const (
 	metricsFront = "landfall-metrics"
 	probesPrefix = "landfall-probes:"
 	peersSection = "landfall-peers"
+	frontPrefix  = "landfall-front:" // a listener may have a backend's name
 )
 
 // StickTableSize bounds the client addresses that one backend's affinity
@@ -53,6 +54,10 @@ type renderer struct {
 func newRenderer(s Settings, probes []*model.Probe) renderer {
 	return renderer{settings: s, probes: probesByName(probes)}
 }
+
+// frontend is what HAProxy calls a listener. From 3.2 on it warns of a frontend and
+// a backend with one name, and 3.3 refuses them.
+func frontend(name string) string { return frontPrefix + encode(name) }
 
 // comment names an object so that it cannot leave its comment line.
 func comment(o model.Origin) string {
@@ -190,7 +195,7 @@ func (r renderer) listener(l *model.Listener, route *model.Route) string {
 	s := r.settings
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	name := encode(l.Name)
+	name := frontend(l.Name)
 	if l.Protocol == model.HTTP {
 		line("frontend %s from landfall-http", name)
 	} else {

@@ -115,7 +115,7 @@ func sectionOwners(s model.State) map[string]string {
 		owners["backend "+encode(b.Name)] = b.Name
 	}
 	for _, l := range s.Listeners {
-		owners["frontend "+encode(l.Name)] = l.Name
+		owners["frontend "+frontend(l.Name)] = l.Name
 		owners["backend "+nextPrefix+encode(l.Name)] = l.Name
 	}
 	return owners

@@ -1,6 +1,7 @@
 package haproxy
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -45,6 +46,7 @@ func (e *Engine) Stats(ctx context.Context, depth engine.Depth) (engine.Stats, e
 	}
 	text, rows := nextReply(reply)
 	info := parseInfo(text)
+	s.Version = cmp.Or(info["Version"], s.Version) // another may be installed since
 	s.MaxConnections, _ = strconv.Atoi(info["Maxconn"])
 	if s.Workers, err = e.askWorkers(ctx, info); err != nil {
 		return s, err
@@ -55,7 +57,7 @@ func (e *Engine) Stats(ctx context.Context, depth engine.Depth) (engine.Stats, e
 	}
 	for _, l := range have.Listeners {
 		_, open := running.loaded.Listeners[l.Name]
-		s.Listeners[l.Name] = engine.ListenerStats{Open: open, Counters: stats[encode(l.Name)+frontendRow].of(l.Protocol)}
+		s.Listeners[l.Name] = engine.ListenerStats{Open: open, Counters: stats[frontend(l.Name)+frontendRow].of(l.Protocol)}
 	}
 	for _, b := range have.Backends {
 		if row, ok := stats[bound.backend(b.Name)+backendRow]; ok {

@@ -4,10 +4,17 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/landfall-edge/landfall/internal/engine"
+	"github.com/landfall-edge/landfall/internal/model"
+	"github.com/landfall-edge/landfall/internal/testneed"
 	"github.com/landfall-edge/landfall/internal/testnet"
 	"github.com/landfall-edge/landfall/internal/testwait"
 )
@@ -61,4 +68,126 @@ func TestManyLeaveOneIsBusy(t *testing.T) {
 		e.Bury()
 		return len(servers()) == 1
 	})
+}
+
+// binaries are the HAProxy of this machine and the one before it on PATH, where
+// "make versions" puts another version.
+func binaries(t *testing.T) (machines, other string) {
+	t.Helper()
+	var all []string
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		path, err := filepath.EvalSymlinks(filepath.Join(dir, "haproxy"))
+		if err == nil && !slices.Contains(all, path) {
+			all = append(all, path)
+		}
+	}
+	if len(all) < 2 {
+		testneed.Need(t, "other-haproxy", "run make versions")
+	}
+	return all[len(all)-1], all[0]
+}
+
+// TestAnotherVersionIsInstalled: a reload brings in a HAProxy that was installed in
+// the place of the one that runs, newer or older, and no client notices.
+func TestAnotherVersionIsInstalled(t *testing.T) {
+	t.Parallel()
+	machines, other := binaries(t)
+	e := newEdge(t)
+	e.config.Binary = filepath.Join(t.TempDir(), "haproxy")
+	install := func(binary string) {
+		t.Helper()
+		os.Remove(e.config.Binary)
+		if err := os.Symlink(binary, e.config.Binary); err != nil {
+			t.Fatal(err)
+		}
+	}
+	version := func() string {
+		t.Helper()
+		stats, err := e.Stats(t.Context(), engine.Brief)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stats.Version
+	}
+	install(machines)
+	e.reopen()
+	port, want := oneShop(t)
+	e.apply(want)
+	for i, binary := range []string{other, machines} {
+		kept := newClient(port)
+		defer kept.Close()
+		if _, err := kept.Post("shop.test", "/", true); err != nil {
+			t.Fatal(err)
+		}
+		before := version()
+		install(binary)
+		if now := version(); now != before {
+			t.Errorf("%s runs, and %s is told", before, now)
+		}
+		want.Listeners = append(want.Listeners, tcpListener(fmt.Sprintf("home/web/other/%d", i), testnet.FreePort(t)))
+		sortState(&want)
+		if done := e.apply(want); done.Way != engine.Reload {
+			t.Errorf("a new port by %q", done.Way)
+		}
+		if answer, err := kept.Post("shop.test", "/", true); err != nil || answer != "shop" {
+			t.Errorf("a kept connection: %q, %v", answer, err)
+		}
+		if code, _ := get(t, port, "shop.test", "/"); code != http.StatusOK {
+			t.Errorf("status %d", code)
+		}
+		e.reopen()
+		if done := e.apply(want); done.Way != engine.Nothing {
+			t.Errorf("the next agent did %q: %s", done.Way, done.Cause)
+		}
+		if now := version(); now != e.Version() {
+			t.Errorf("%s runs, and not the installed %s", now, e.Version())
+		}
+	}
+}
+
+// TestNoVersionWarns of what we write into the configuration, at the start or at a
+// reload.
+func TestNoVersionWarns(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t)
+	e.config.Spares = 4
+	e.reopen()
+	port, want := oneShop(t)
+	b := want.Backends[0]
+	for i, change := range []func(*model.Backend){
+		func(b *model.Backend) { b.Affinity = time.Hour },
+		func(b *model.Backend) { b.Balance = "source" },
+		func(b *model.Backend) { b.Balance, b.Check = "leastconn", &model.Check{HTTP: "/health", Port: 1} },
+		func(b *model.Backend) { b.Protocol, b.SendProxy = model.TCP, 2 },
+		func(b *model.Backend) { b.Protocol = model.HTTPS },
+		func(b *model.Backend) { b.Protocol = model.H2C },
+	} {
+		x := *b
+		x.Name = fmt.Sprintf("home/web/shop/%d", i)
+		x.Endpoints = []model.Endpoint{{Address: b.Endpoints[0].Address, Probe: "home/node"}}
+		change(&x)
+		want.Backends = append(want.Backends, &x)
+	}
+	want.Probes = []*model.Probe{{Name: "home/node", Address: loopback[0], Port: 1, Path: "/healthz"}}
+	ranges := tcpListener("home/web/raw/1", testnet.FreePort(t))
+	ranges.SourceRanges = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")}
+	want.Listeners = append(want.Listeners, ranges)
+	want.Routes = append(want.Routes, &model.Route{
+		Name: "home/web/raw/1", Listener: ranges.Name, Backends: []model.WeightedBackend{{Name: "home/web/shop/3", Weight: 1}},
+	})
+	sortState(&want)
+	for _, way := range []engine.Way{engine.Start, engine.Reload} {
+		if done := e.apply(want); done.Way != way {
+			t.Errorf("by %q, want %q", done.Way, way)
+		}
+		said := ask(t, filepath.Join(e.config.RunDir, "haproxy.sock"), "show startup-logs")
+		if strings.Contains(said, "[WARNING]") || strings.Contains(said, "[ALERT]") {
+			t.Errorf("at the %s HAProxy says:\n%s", way, said)
+		}
+		if code, _ := get(t, port, "shop.test", "/"); code != http.StatusOK {
+			t.Errorf("after the %s it answers %d", way, code)
+		}
+		want.Listeners = append(want.Listeners, tcpListener("home/web/more/1", testnet.FreePort(t)))
+		sortState(&want)
+	}
 }
