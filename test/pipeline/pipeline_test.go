@@ -162,7 +162,7 @@ func accepted(t *testing.T, s haproxy.Settings, state model.State) {
 			t.Fatal(err)
 		}
 	}
-	got, err := exec.CommandContext(t.Context(), binary, "-c", "-f", filepath.Join(s.Dir, "current")).CombinedOutput()
+	got, err := exec.CommandContext(t.Context(), binary, "-c", "-L", "landfall", "-f", filepath.Join(s.Dir, "current")).CombinedOutput()
 	if err != nil || strings.Contains(string(got), "[WARNING]") {
 		t.Errorf("HAProxy refuses the files, or warns of them: %v\n%s", err, got)
 	}
