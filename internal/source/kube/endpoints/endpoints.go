@@ -87,10 +87,12 @@ func limit(eps []model.Endpoint, f *object.Findings) []model.Endpoint {
 // families are the address families of a Service, the preferred one first. A
 // manifest that leaves them to the API server means either.
 func families(svc *corev1.Service) []corev1.IPFamily {
-	if len(svc.Spec.IPFamilies) > 0 {
-		return svc.Spec.IPFamilies
+	both := []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}
+	if len(svc.Spec.IPFamilies) == 0 {
+		return both
 	}
-	return []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}
+	unknown := func(f corev1.IPFamily) bool { return !slices.Contains(both, f) }
+	return slices.DeleteFunc(slices.Clone(svc.Spec.IPFamilies), unknown)
 }
 
 // family is the family of an address.
