@@ -223,7 +223,7 @@ func (a *Agent) finding(h *hold) model.Finding {
 func (a *Agent) told(h *hold) status.Held {
 	return status.Held{
 		Source: h.Source, Since: h.since, Goes: h.goes(a.Guard.Confirm), Examples: h.Examples,
-		Routes: len(h.Routes), AllRoutes: h.AllRoutes, Backends: len(h.Backends), AllBackends: h.AllBackends,
+		Routes: len(h.Routes), AllRoutes: h.AllRoutes, Backends: len(h.Backends), AllBackends: h.AllBackends, Behind: h.Behind,
 	}
 }
 

@@ -26,6 +26,9 @@ type Removal struct {
 	// Routes that would go and Backends that would be left without an endpoint, by
 	// name and sorted.
 	Routes, Backends []string
+	// Behind is how many routes are asked for and would lead nowhere without these
+	// endpoints. They count like those that would go.
+	Behind int
 	// AllRoutes and AllBackends are how many are served of the source.
 	AllRoutes, AllBackends int
 	// Examples name the first few of both, for people.
@@ -50,8 +53,8 @@ type Guarding struct {
 	// SetAside are the objects that the engine refused, by name.
 	SetAside map[string]string
 	Limits   Limits
-	// Held was held back in the turn before. As long as any of it is not asked for,
-	// nothing that the source stops asking for goes.
+	// Held was held back in the turn before. Until all of it is back or approved,
+	// nothing that the source stops asking for goes, however little.
 	Held []Removal
 	// Approved may go.
 	Approved []Removal
@@ -71,11 +74,12 @@ type Guarded struct {
 // Guard holds back what sources have stopped asking for when it is suspiciously
 // much: the routes stay, with what they need, and backends keep their endpoints.
 // Whatever else is wanted goes live. Of two that cannot both be served, the wanted
-// one is. Unless the plan removes or empties that much it looks at nothing else.
+// one is. Unless the plan removes that much, or empties a backend, it looks
+// at nothing else.
 func Guard(in Guarding) Guarded {
 	g := &guarding{Guarding: in}
 	g.suspect()
-	if n := len(g.routes) + len(g.backends); n == 0 || n < in.Limits.AtLeast && len(in.Held) == 0 && len(in.Approved) == 0 {
+	if len(g.backends) == 0 && (len(g.routes) == 0 || len(g.routes) < in.Limits.AtLeast && len(in.Held) == 0 && len(in.Approved) == 0) {
 		return Guarded{State: in.Want}
 	}
 	g.acquit()
@@ -85,7 +89,7 @@ func Guard(in Guarding) Guarded {
 		if !approved.empty() {
 			out.Approved = append(out.Approved, approved)
 		}
-		if g.held(rest) {
+		if rest.Behind = g.behind(rest); g.held(rest) {
 			rest.Examples = g.examples(rest)
 			out.Held = append(out.Held, rest)
 		}
@@ -251,6 +255,34 @@ func (g *guarding) removals() []Removal {
 	return slices.DeleteFunc(all, Removal.empty)
 }
 
+// behind counts the routes that would be left with nothing behind them.
+func (g *guarding) behind(r Removal) int {
+	if len(r.Backends) == 0 {
+		return 0
+	}
+	emptied := make(map[string]bool, len(r.Backends))
+	for _, name := range r.Backends {
+		emptied[name] = true
+	}
+	serves := func(in []*model.Backend) func(model.WeightedBackend) bool {
+		return func(w model.WeightedBackend) bool {
+			b := find(in, w.Name, backendName)
+			return !emptied[w.Name] && b != nil && serves(b)
+		}
+	}
+	n := 0
+	for _, have := range g.Have.Routes {
+		if !slices.ContainsFunc(have.Backends, func(w model.WeightedBackend) bool { return emptied[w.Name] }) ||
+			slices.ContainsFunc(have.Backends, serves(g.Have.Backends)) {
+			continue
+		}
+		if want := find(g.Want.Routes, have.Name, routeName); want != nil && !slices.ContainsFunc(want.Backends, serves(g.Want.Backends)) {
+			n++
+		}
+	}
+	return n
+}
+
 // split divides a removal into what is approved and the rest.
 func split(r Removal, approved []Removal) (yes, no Removal) {
 	yes, no = r, r
@@ -278,30 +310,16 @@ func split(r Removal, approved []Removal) (yes, no Removal) {
 	return yes, no
 }
 
-// held reports whether a removal is to be held back: for its size, or because some
-// of it was before.
+// held reports whether a removal is to be held back: for its size, or because
+// something of its source is.
 func (g *guarding) held(r Removal) bool {
-	if g.Limits.exceeded(len(r.Routes), r.AllRoutes) || g.Limits.exceeded(len(r.Backends), r.AllBackends) {
-		return true
+	if r.empty() || g.Limits.exceeded(len(r.Routes)+r.Behind, r.AllRoutes) || g.Limits.exceeded(len(r.Backends), r.AllBackends) {
+		return !r.empty()
 	}
 	return slices.ContainsFunc(g.Held, func(h Removal) bool {
-		return h.Source == r.Source && (common(h.Routes, r.Routes) || common(h.Backends, r.Backends))
+		_, left := split(h, g.Approved)
+		return h.Source == r.Source && !left.empty()
 	})
-}
-
-// common reports whether two sorted lists have a name in common.
-func common(a, b []string) bool {
-	for len(a) > 0 && len(b) > 0 {
-		switch strings.Compare(a[0], b[0]) {
-		case 0:
-			return true
-		case -1:
-			a = a[1:]
-		default:
-			b = b[1:]
-		}
-	}
-	return false
 }
 
 // examples names the first few objects of a removal.

@@ -189,6 +189,38 @@ func TestGuardHoldsEndpoints(t *testing.T) {
 	}
 }
 
+// One backend that many routes lead to is as much as they are.
+func TestGuardCountsRoutesBehindABackend(t *testing.T) {
+	for _, tt := range []struct {
+		of, behind int
+		want       string
+	}{{9, 9, ""}, {20, 6, ""}, {100, 33, ""}, {15, 15, "home: 0 of 15 routes, 1 of 1 backends"}, {30, 12, "home: 0 of 30 routes, 1 of 19 backends"}} {
+		t.Run(fmt.Sprintf("%d of %d", tt.behind, tt.of), func(t *testing.T) {
+			f, have := site("home", tt.of, 0)
+			shared, used := f.Backends[0], f.Backends[tt.behind:]
+			for i, r := range have.Routes[:tt.behind] {
+				other := *r
+				other.Backends = []model.WeightedBackend{{Name: shared.Name, Weight: 1}}
+				have.Routes[i] = &other
+				f.Parts[i] = &model.Part{Origin: r.Origin, Routes: []*model.Route{&other}}
+			}
+			have.Backends = append([]*model.Backend{shared}, used...)
+			empty := *shared
+			empty.Endpoints = nil
+			want := have
+			want.Backends = append([]*model.Backend{&empty}, used...)
+			f.Backends = want.Backends
+			out := plan.Guard(guard(have, want, f))
+			if got := text(out.Held); got != tt.want {
+				t.Errorf("held %q, want %q", got, tt.want)
+			}
+			if tt.want != "" && (!same(have, out.State) || out.Held[0].Behind != tt.behind) {
+				t.Errorf("%d routes behind it; the plan is\n%s", out.Held[0].Behind, plan.Diff(have, out.State))
+			}
+		})
+	}
+}
+
 // Routes whose Services are gone keep their backends.
 func TestGuardHoldsBackendsOfRoutes(t *testing.T) {
 	f, have := site("home", 12, 0)

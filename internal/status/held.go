@@ -15,11 +15,12 @@ type Held struct {
 	// source is out of sync.
 	Goes time.Time `json:"goes,omitzero"`
 	// Routes would be gone, and Backends without endpoints, of all that are served
-	// of the source.
+	// of the source. Behind is how many routes would then lead nowhere.
 	Routes      int      `json:"routes"`
 	AllRoutes   int      `json:"allRoutes"`
 	Backends    int      `json:"backends"`
 	AllBackends int      `json:"allBackends"`
+	Behind      int      `json:"behind"`
 	Examples    []string `json:"examples"`
 }
 
@@ -30,7 +31,11 @@ func (h Held) String() string {
 		what = append(what, fmt.Sprintf("%d of its %s", h.Routes, Count(h.AllRoutes, "route")))
 	}
 	if h.Backends > 0 {
-		what = append(what, fmt.Sprintf("the endpoints of %d of its %s", h.Backends, Count(h.AllBackends, "backend")))
+		text := fmt.Sprintf("the endpoints of %d of its %s", h.Backends, Count(h.AllBackends, "backend"))
+		if h.Behind > 0 {
+			text += " (behind " + Count(h.Behind, "route") + ")"
+		}
+		what = append(what, text)
 	}
 	text := strings.Join(what, " and ") + ": " + strings.Join(h.Examples, ", ")
 	if more := h.Routes + h.Backends - len(h.Examples); more > 0 {

@@ -106,6 +106,25 @@ func (s *Server) Restart(t testing.TB) {
 	}
 }
 
+// Empty starts both again, on the same addresses and with the same certificates, and
+// with none of the data: every client finds another cluster, in which there is nothing
+// yet.
+func (s *Server) Empty(t testing.TB) {
+	t.Helper()
+	s.Stop()
+	etcd := s.env.ControlPlane.Etcd
+	if err := etcd.Stop(); err != nil {
+		t.Fatalf("stop etcd: %v\n%s", err, s.lastOutput())
+	}
+	if err := os.RemoveAll(filepath.Join(etcd.DataDir, "member")); err != nil {
+		t.Fatal(err)
+	}
+	if err := etcd.Start(); err != nil {
+		t.Fatalf("restart etcd: %v\n%s", err, s.lastOutput())
+	}
+	s.Restart(t)
+}
+
 // Config returns how to reach the apiserver as an administrator.
 func (s *Server) Config() *rest.Config {
 	return rest.CopyConfig(s.env.Config)

@@ -40,6 +40,17 @@ type cluster struct {
 func newCluster(t testing.TB) *cluster {
 	t.Helper()
 	c := &cluster{Server: testkube.Start(t)}
+	c.ship(t)
+	var err error
+	if c.clients, err = kubernetes.NewForConfig(c.Config()); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// ship applies what we ship, and a namespace.
+func (c *cluster) ship(t testing.TB) {
+	t.Helper()
 	shipped, err := filepath.Glob("../../deploy/kubernetes/*.yaml")
 	if err != nil || len(shipped) == 0 {
 		t.Fatal("nothing is shipped", err)
@@ -53,10 +64,6 @@ func newCluster(t testing.TB) *cluster {
 		c.Apply(t, string(text))
 	}
 	c.Apply(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: web}\n")
-	if c.clients, err = kubernetes.NewForConfig(c.Config()); err != nil {
-		t.Fatal(err)
-	}
-	return c
 }
 
 // startEdge runs an edge of a file until the test ends.
