@@ -81,7 +81,9 @@ func renderGlobal(s Settings, fixed int) string {
 	line("  stats socket %s mode 600 level admin expose-fd listeners", s.socket(statsSocket))
 	line("  stats timeout 1m")
 	line("  ulimit-n %d", s.OpenFiles)
-	line("  maxconn %d", maxConnections(s.OpenFiles, fixed))
+	most := maxConnections(s.OpenFiles, fixed)
+	line("  maxconn %d", most)
+	line("  set-var proc.clients int(%d)", clientConnections(most))
 	line("  hard-stop-after 1h")
 	line("  mworker-max-reloads 50")
 	line("  tune.ssl.default-dh-param 2048")
@@ -99,6 +101,7 @@ func renderGlobal(s Settings, fixed int) string {
 	line("  server landfall")
 	line("")
 	b.WriteString(renderLimits())
+	b.WriteString(renderOpen())
 	line("")
 	line("frontend %s from landfall-http", okFrontend)
 	line("  bind 127.0.0.1:%d", s.OKPort)
@@ -207,6 +210,7 @@ func (r renderer) listener(l *model.Listener, route *model.Route) string {
 	if len(l.SourceRanges) > 0 {
 		line("  tcp-request connection reject unless { src -f %s }%s", s.list(l), s.orPredecessor(l))
 	}
+	b.WriteString(shed(l.Protocol == model.HTTP))
 	if l.Protocol == model.HTTP {
 		b.WriteString(s.fromPredecessor(l))
 		rule, successor := s.toSuccessor(l)
