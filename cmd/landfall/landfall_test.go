@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +31,8 @@ func TestMain(m *testing.M) {
 //	serve PORT      answers 200 there over HTTP
 //	await URL TEXT [HOST]
 //	                asks until an answer contains TEXT
+//	seen FILE PATTERN
+//	                waits until what a command writes into FILE matches
 //
 // $RUN is a folder for sockets. The conditions are [root]
 // and [haproxy].
@@ -55,7 +58,7 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"port": port, "hold": hold, "serve": serve, "await": await,
+			"port": port, "hold": hold, "serve": serve, "await": await, "seen": seen,
 		},
 	})
 }
@@ -95,6 +98,23 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 		select {
 		case <-ctx.Done():
 			ts.Fatalf("%s did not answer %q, but %q, %v", args[0], args[1], body, err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// seen waits until a file that is written matches a pattern.
+func seen(ts *testscript.TestScript, _ bool, args []string) {
+	pattern, path := regexp.MustCompile(args[1]), ts.MkAbs(args[0])
+	deadline := time.After(testwait.Patience)
+	for {
+		text, err := os.ReadFile(path)
+		if err == nil && pattern.Match(text) {
+			return
+		}
+		select {
+		case <-deadline:
+			ts.Fatalf("%s does not match %q: %v\n%s", args[0], args[1], err, text[max(0, len(text)-4000):])
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

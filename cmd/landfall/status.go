@@ -1,16 +1,10 @@
 package main
 
 import (
-	"fmt"
-	"os/signal"
-	"syscall"
-	"time"
-
 	"github.com/spf13/cobra"
 
 	"github.com/landfall-edge/landfall/internal/app"
 	"github.com/landfall-edge/landfall/internal/engine"
-	"github.com/landfall-edge/landfall/internal/spec"
 	"github.com/landfall-edge/landfall/internal/status"
 )
 
@@ -19,13 +13,22 @@ func statusCommand() *cobra.Command {
 		Use:   "status",
 		Short: "Show what is served, where and how healthy",
 		Long: `Asks the running edge what it serves, where and how healthy it is, what it found
-wrong and what to do about it, and what changed last and by which way.`,
+wrong and what to do about it, and what changed last and by which way.
+
+With --watch it asks again and again, and shows what happens per second: on a
+terminal in place, until Ctrl-C or q; elsewhere one block after the other; with
+-o json one document per line.`,
 		Example: `  landfall status
   landfall status --watch
+  landfall status --watch=5s --endpoints
+  landfall status --watch -o json | jq --unbuffered .rates.edge.requests
   landfall status -o json | jq '.findings[] | .namespace + "/" + .name + ": " + .message'`,
 	}
 	file, output := withFile(c), withOutput(c)
-	watch := c.Flags().BoolP("watch", "w", false, "show it again every second, until Ctrl-C")
+	var every interval
+	flag := c.Flags().VarPF(&every, "watch", "w", "show it every `INTERVAL`, with rates")
+	flag.NoOptDefVal = "1s"
+	endpoints := c.Flags().Bool("endpoints", false, "with --watch: each endpoint too")
 	c.Args, c.RunE = does(func(c *cobra.Command) error {
 		if err := output.check(); err != nil {
 			return err
@@ -34,33 +37,19 @@ wrong and what to do about it, and what changed last and by which way.`,
 		if err != nil {
 			return err
 		}
-		if !*watch {
-			return showStatus(c, edge, output)
+		if every > 0 {
+			depth := engine.Brief
+			if *endpoints {
+				depth = engine.Whole
+			}
+			return watch(c, edge, every, depth, output)
 		}
-		ctx, cancel := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
-		defer cancel()
-		for {
-			if output.as == "table" && format(c.OutOrStdout()).Width > 0 {
-				fmt.Fprint(c.OutOrStdout(), "\x1b[H\x1b[2J") // from the top of an empty screen
-			}
-			if err := showStatus(c, edge, output); err != nil {
-				return err
-			}
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-time.After(time.Second):
-			}
+		s, err := app.AskStatus(c.Context(), edge, engine.Whole)
+		if err != nil {
+			return err
 		}
+		return output.print(c, s, func(f status.Format) string { return status.Table(s, f) })
 	})
 	describeExits(c, exitOK, exitFailure, exitUsage, exitNotRunning)
 	return c
-}
-
-func showStatus(c *cobra.Command, edge *spec.Edge, o *output) error {
-	s, err := app.AskStatus(c.Context(), edge, engine.Whole)
-	if err != nil {
-		return err
-	}
-	return o.print(c, s, func(f status.Format) string { return status.Table(s, f) })
 }

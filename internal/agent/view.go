@@ -12,9 +12,6 @@ import (
 	"github.com/landfall-edge/landfall/internal/status"
 )
 
-// history is how many changes are remembered.
-const history = 100
-
 // view is what others see of the agent; guarded by Agent.mu.
 type view struct {
 	started time.Time
@@ -82,7 +79,7 @@ func (a *Agent) record(p plan.Plan, applied engine.Applied, w wakeUp) {
 		c.Cause = w.cause()
 	}
 	a.mu.Lock()
-	if len(a.view.changes) == history {
+	if len(a.view.changes) == status.KeptChanges {
 		a.view.changes = slices.Delete(a.view.changes, 0, 1)
 	}
 	a.view.changes = append(a.view.changes, c)

@@ -88,6 +88,21 @@ func (p *page) table(indent int, rows [][]cell) {
 	}
 }
 
+// alignRight moves the cells of the columns from one on to the right.
+func alignRight(rows [][]cell, from int) {
+	widths := map[int]int{}
+	for _, row := range rows {
+		for i := from; i < len(row); i++ {
+			widths[i] = max(widths[i], utf8.RuneCountInString(clean(row[i].text)))
+		}
+	}
+	for _, row := range rows {
+		for i := from; i < len(row); i++ {
+			row[i].text = strings.Repeat(" ", widths[i]-utf8.RuneCountInString(clean(row[i].text))) + row[i].text
+		}
+	}
+}
+
 func (p *page) row(indent int, widths []int, row []cell) {
 	p.b.WriteString(strings.Repeat(" ", indent))
 	last := len(row) - 1

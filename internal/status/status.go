@@ -14,6 +14,9 @@ import (
 	"github.com/landfall-edge/landfall/internal/source"
 )
 
+// KeptChanges is how many of the last changes are remembered.
+const KeptChanges = 100
+
 // Snapshot is what the agent knew after its last turn.
 type Snapshot struct {
 	Edge    string
@@ -24,7 +27,7 @@ type Snapshot struct {
 	Output *desired.Output
 	// Engine's own findings, about no object of a source.
 	Engine []model.Finding
-	// Changes that went live, the newest first.
+	// Changes that went live, the newest first; KeptChanges at most.
 	Changes []Change
 	// Held are removals that are held back, by source.
 	Held []Held

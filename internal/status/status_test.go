@@ -3,7 +3,6 @@ package status_test
 import (
 	"encoding/json"
 	"errors"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -33,11 +32,11 @@ type input struct {
 	Changes      []status.Change
 	Stats        engine.Stats
 	EngineError  string
-	Health       map[string]map[netip.AddrPort]engine.EndpointStats
+	Backends     map[string]engine.BackendStats
 	Open         map[string]engine.ListenerStats
 }
 
-func (in input) status() status.Status {
+func (in input) status(depth engine.Depth) status.Status {
 	snap := status.Snapshot{
 		Edge: in.Edge, Started: in.Started, VIPs: in.VIPs, Sources: in.Sources, Changes: in.Changes, Waiting: in.Waiting,
 	}
@@ -45,20 +44,12 @@ func (in input) status() status.Status {
 		snap.Output = &desired.Output{State: *in.State, Findings: in.Findings}
 	}
 	stats := in.Stats
-	if stats.Backends == nil && len(in.Health) > 0 {
-		stats.Backends = map[string]engine.BackendStats{}
-	}
-	for name, endpoints := range in.Health {
-		b := stats.Backends[name]
-		b.Endpoints = endpoints
-		stats.Backends[name] = b
-	}
-	stats.Listeners = in.Open
+	stats.Backends, stats.Listeners = in.Backends, in.Open
 	var err error
 	if in.EngineError != "" {
 		err = errors.New(in.EngineError)
 	}
-	return status.Build(in.Now, snap, engine.Whole, stats, err)
+	return status.Build(in.Now, snap, depth, stats, err)
 }
 
 // TestStatus builds a status from the first file of each case, and tells it in the
@@ -69,7 +60,7 @@ func TestStatus(t *testing.T) {
 		if err := yaml.UnmarshalStrict(a.Files[0].Data, &in); err != nil {
 			t.Fatalf("read %s: %v", a.Files[0].Name, err)
 		}
-		s := in.status()
+		s := in.status(engine.Whole)
 		if len(a.Files) == 1 {
 			a.Files = append(a.Files, txtar.File{Name: "table.txt"})
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/model"
@@ -16,8 +17,9 @@ const tableChanges = 10
 
 // Format is how a table is written.
 type Format struct {
-	Width int  // of the terminal; 0 cuts nothing
-	Color bool // with the colours of a terminal
+	Width  int  // of the terminal; 0 cuts nothing
+	Height int  // of what WatchTable writes; 0 is a fixed number of lines per section
+	Color  bool // with the colours of a terminal
 }
 
 // Table is the status for people.
@@ -56,14 +58,18 @@ func (t tally) cell() cell {
 	}
 }
 
+func tallyOf(b Backend) tally {
+	t := tally{total: b.Total, unknown: b.Up == nil}
+	if b.Up != nil {
+		t.up = *b.Up
+	}
+	return t
+}
+
 func tallies(s Status) map[string]tally {
 	out := make(map[string]tally, len(s.Backends))
 	for _, b := range s.Backends {
-		t := tally{total: b.Total, unknown: b.Up == nil}
-		if b.Up != nil {
-			t.up = *b.Up
-		}
-		out[b.Name] = t
+		out[b.Name] = tallyOf(b)
 	}
 	return out
 }
@@ -98,7 +104,10 @@ func (p *page) headline(s Status, up map[string]tally) {
 	if none || len(s.Listeners) == 0 && len(s.Findings) > 0 {
 		p.wrap(2, cell{"nothing is served" + seeFindings(s), red})
 	}
-	p.wrap(2, cell{fmt.Sprintf("%s, %s, %s, %s of %s up, %s", listeners, Count(len(ownLine(s.Routes)), "route"),
+	if s.Routes != nil {
+		listeners += ", " + Count(len(ownLine(s.Routes)), "route")
+	}
+	p.wrap(2, cell{fmt.Sprintf("%s, %s, %s of %s up, %s", listeners,
 		Count(len(s.Backends), "backend"), known, Count(all.total, "endpoint"), Count(len(s.Findings), "finding")), plain})
 	p.engine(s.HAProxy)
 }
@@ -145,7 +154,7 @@ func (p *page) engine(h HAProxy) {
 			open += w.Connections
 		}
 	}
-	text += ", " + Count(open, "connection")
+	text += ", " + connections(open, h.MaxConnections)
 	if h.Spares > 0 {
 		text += fmt.Sprintf(", %d of %s free", h.FreeSpares, Count(h.Spares, "spare backend"))
 	}
@@ -162,6 +171,13 @@ func (p *page) engine(h HAProxy) {
 		}
 	}
 	p.wrap(2, cell{text, plain})
+}
+
+func connections(n, limit int) string {
+	if limit > 0 {
+		return fmt.Sprintf("%d of %s", n, Count(limit, "connection"))
+	}
+	return Count(n, "connection")
 }
 
 // where shows the VIPs and the sources, with which everything begins.
@@ -317,12 +333,7 @@ func (p *page) findings(s Status) {
 	}
 	p.title("findings", len(s.Findings))
 	for _, f := range s.Findings {
-		o := model.Origin{Source: f.Source, Kind: f.Kind, Namespace: f.Namespace, Name: f.Name}
-		who := o.String()
-		if f.Kind != "" {
-			who = f.Kind + " " + who
-		}
-		p.line(cell{"  ! ", yellow}, cell{who, bold}, cell{"  " + f.Reason, yellow})
+		p.line(cell{"  ! ", yellow}, cell{who(f), bold}, cell{"  " + f.Reason, yellow})
 		if f.Field != "" {
 			p.wrap(4, cell{f.Field, faint})
 		}
@@ -333,6 +344,15 @@ func (p *page) findings(s Status) {
 	}
 }
 
+// who is the object of a finding.
+func who(f Finding) string {
+	o := model.Origin{Source: f.Source, Kind: f.Kind, Namespace: f.Namespace, Name: f.Name}
+	if f.Kind != "" {
+		return f.Kind + " " + o.String()
+	}
+	return o.String()
+}
+
 func (p *page) changes(s Status) {
 	if len(s.Changes) == 0 {
 		return
@@ -341,17 +361,21 @@ func (p *page) changes(s Status) {
 	shown := s.Changes[:min(len(s.Changes), tableChanges)]
 	rows := make([][]cell, 0, len(shown))
 	for _, c := range shown {
-		way := cell{string(c.Way), green}
-		if c.Way != engine.Runtime {
-			way.paint = yellow
-		}
-		what := cell{c.Objects, plain}
-		if c.Way == engine.Reload {
-			what.text += " (" + c.Cause + ")"
-		}
-		rows = append(rows, []cell{{ago(s.At.Sub(c.At)), plain}, {millis(c.MS), plain}, way, what})
+		rows = append(rows, changeRow(c, s.At))
 	}
 	p.table(2, rows)
+}
+
+func changeRow(c Change, now time.Time) []cell {
+	way := cell{string(c.Way), green}
+	if c.Way != engine.Runtime {
+		way.paint = yellow
+	}
+	what := cell{c.Objects, plain}
+	if c.Way == engine.Reload {
+		what.text += " (" + c.Cause + ")"
+	}
+	return []cell{{ago(now.Sub(c.At)), plain}, {millis(c.MS), plain}, way, what}
 }
 
 func joinAddrs(addrs []netip.Addr) string {
