@@ -29,6 +29,10 @@ RELEASES ?= trixie sid
 VERSION ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),dev)
 FUZZTIME ?= 60s
 BENCH ?= .
+# What "make bench" measures; empty is everything, as test/bench says.
+ROWS ?=
+SERVICES ?= 100,1000,10000
+CHURN ?= 0s
 TESTFLAGS ?=
 ARGS ?=
 
@@ -88,7 +92,14 @@ fuzz: go ## run each fuzz target for long: make fuzz FUZZTIME=10m
 	@hack/fuzz $(FUZZTIME)
 
 .PHONY: bench
-bench: test-deps ## run the Go benchmarks: make bench BENCH=Diff
+bench: test-deps ## measure an edge, some 20 minutes: make bench ROWS=endpoint,ingress SERVICES=100
+	@mkdir -p bin
+	go test -vet=off -c -o bin/bench ./test/bench
+	@cd test/bench && exec ../../bin/bench -test.run '^TestMeasure$$' -test.timeout 0 -measure -docs ../../docs \
+		-commit '$(VERSION)' -rows '$(ROWS)' -services '$(SERVICES)' -churn '$(CHURN)' $(ARGS)
+
+.PHONY: microbench
+microbench: test-deps ## run the Go benchmarks: make microbench BENCH=Diff
 	go test -vet=off -run '^$$' -bench '$(BENCH)' -benchmem $(call folders,^func Benchmark)
 
 .PHONY: golden

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,11 +34,17 @@ type Server struct {
 
 // Start starts etcd and kube-apiserver and stops both when the test ends. Without
 // the programs it ends the test as testneed.Need does, under the name apiserver.
-func Start(t testing.TB) *Server {
+// Each flag is one of kube-apiserver's, such as "service-cluster-ip-range=10.96.0.0/12";
+// without that one there is room for 250 Services.
+func Start(t testing.TB, flags ...string) *Server {
 	t.Helper()
 	found := findPrograms(t)
 	dir := t.TempDir()
 	s := &Server{t: t, env: environment(t, dir, found)}
+	for _, f := range flags {
+		name, value, _ := strings.Cut(f, "=")
+		s.env.ControlPlane.GetAPIServer().Configure().Set(name, value)
+	}
 	s.captureOutput(filepath.Join(dir, "output"))
 
 	// envtest logs through this, and complains at length when it is not set.
