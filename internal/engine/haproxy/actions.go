@@ -50,7 +50,7 @@ func (r renderer) reloadCause(l loaded, n names, want model.State, p plan.Plan) 
 	if cause := n.sparesCause(l, p); cause != "" {
 		return cause
 	}
-	return n.slotsCause(l, r.probes, p)
+	return r.slotsCause(l, n, p)
 }
 
 func (r renderer) listenersCause(l loaded, want model.State, steps []plan.Step[model.Listener]) string {

@@ -128,6 +128,9 @@ func TestPatrol(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if name == "a probe" {
+				needMovingChecks(t)
+			}
 			e := newEdge(t)
 			port := testnet.FreePort(t)
 			s := shops(t, port, 3)

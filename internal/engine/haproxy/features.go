@@ -20,12 +20,16 @@ var ErrTooOld = errors.New("HAProxy is too old")
 var ErrSocketPath = errors.New("socket path is too long")
 
 // Features are what differs between the HAProxy versions and builds that are
-// supported (2.6 to 3.2). It is the only place that looks at a version.
+// supported (2.6 to 3.2, and as far as was tried 3.4). It is the only place that looks at a version.
 type Features struct {
 	Version      string // "2.6.12-1+deb12u4"
 	Major, Minor int
 	Prometheus   bool // the exporter is built in
 }
+
+// MovesChecks reports whether the address of a check can be changed at run time:
+// 3.4 refuses every one (seen in 3.4.7).
+func (f Features) MovesChecks() bool { return f.Major < 3 || f.Major == 3 && f.Minor < 4 }
 
 var versionLine = regexp.MustCompile(`(?m)^HA-?Proxy version (([0-9]+)\.([0-9]+)\S*)`)
 

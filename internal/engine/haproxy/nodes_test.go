@@ -111,6 +111,7 @@ func TestNodeDies(t *testing.T) {
 // HAProxy, and is asked by us; both ways round the switch takes no reload.
 func TestAssumedNodes(t *testing.T) {
 	t.Parallel()
+	needMovingChecks(t)
 	for _, address := range []string{"127.0.0.23", "::1"} {
 		t.Run(address, func(t *testing.T) {
 			t.Parallel()

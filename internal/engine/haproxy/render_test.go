@@ -90,8 +90,8 @@ func decodeState(t *testing.T, data []byte) model.State {
 	return s
 }
 
-// alert is a line of HAProxy's, which 3.2 leaves the word "config" out of at times.
-var alert = regexp.MustCompile(`(?m)^\[ALERT\] +\(\d+\) : (?:config : )?(.*\n)`)
+// alert is a line of HAProxy's about a line of a file.
+var alert = regexp.MustCompile(`(?m)^\[ALERT\] +\(\d+\) : (?:config : )?(\[/.*\n)`)
 
 // checkFiles returns what HAProxy says against the files, in folders of their own.
 func checkFiles(t *testing.T, files map[string]string) string {

@@ -79,10 +79,13 @@ func (n names) newcomers(l loaded, p plan.Plan) map[string][]*model.Probe {
 }
 
 // slotsCause says why the probes of a plan need a reload.
-func (n names) slotsCause(l loaded, probes map[string]*model.Probe, p plan.Plan) string {
+func (r renderer) slotsCause(l loaded, n names, p plan.Plan) string {
 	for _, s := range p.Probes {
 		if s.Want == nil {
 			continue
+		}
+		if !r.settings.Features.MovesChecks() {
+			return "node " + s.Want.Origin.String() + " is new or probed elsewhere, which this HAProxy takes no command for"
 		}
 		path, ok := l.Probes[s.Want.Name]
 		if ok && path != s.Want.Path || s.Have != nil && s.Have.Path != s.Want.Path {
@@ -90,7 +93,7 @@ func (n names) slotsCause(l loaded, probes map[string]*model.Probe, p plan.Plan)
 		}
 	}
 	for path, nodes := range n.newcomers(l, p) {
-		switch free := len(n.freeSlots(l, path, probes, len(nodes))); {
+		switch free := len(n.freeSlots(l, path, r.probes, len(nodes))); {
 		case l.Slots[path] == 0:
 			return fmt.Sprintf("new node %s, the first that is probed by %s", nodes[0].Origin, path)
 		case free < len(nodes):

@@ -29,6 +29,7 @@ func (e *edge) answering(t *testing.T, port uint16) []string {
 // first moment, and an agent that is restarted knows them.
 func TestNewNodesTakeSlots(t *testing.T) {
 	t.Parallel()
+	needMovingChecks(t)
 	e := newEdge(t)
 	e.run()
 	port := testnet.FreePort(t)
@@ -87,6 +88,7 @@ func TestNewNodesTakeSlots(t *testing.T) {
 // TestSlotsUsedUp: the reload that comes then gives every node a server of its own.
 func TestSlotsUsedUp(t *testing.T) {
 	t.Parallel()
+	needMovingChecks(t)
 	e := newEdge(t)
 	port := testnet.FreePort(t)
 	var nodes []*node
