@@ -157,12 +157,13 @@ var (
 		`(?:frontend|backend) ` + name + ` from landfall-(?:tcp|http)`,
 		`  bind (?:[0-9a-f.:\[\]]+:[0-9]+(?: v6only)?|unix@/run/landfall/` + name + `(?: [a-z0-9@/. -]+)?)`,
 		`  tcp-request connection reject(?: unless \{ src -f /var/lib/landfall/haproxy/lists/` + name + ` \}(?: !\{ src_is_unix \})?)?`,
+		`  tcp-request connection (?:track-sc[0-9] |set-var\(sess\.client\) |sc-inc-gpc0\(0\)|reject if )[A-Za-z0-9 ._:,/(){}-]*`,
 		`  server [0-9a-f.:]+_[0-9]+ [0-9a-f.:\[\]]+:[0-9]+ weight [0-9]+[A-Za-z0-9._:/, -]*`,
 		`  server home:[a-z0-9.-]+ [0-9a-f.:\[\]]+:[0-9]+ check inter 500ms rise 2 fall 2 addr [0-9a-f.:\[\]]+ port [0-9]+`,
 		`  (?:balance|hash-type|default_backend|stick-table|stick|log|mode|timeout|option|http-check)(?: [A-Za-z0-9._:/-]+)+`,
 		`  option httpchk GET '/healthz'`,
 	}, "|") + `)$`)
-	mapLine  = regexp.MustCompile(`^[^\x00-\x20\x7f#][^\x00-\x20\x7f]* ` + name + `$`)
+	mapLine  = regexp.MustCompile(`^[^\x00-\x20\x7f#][^\x00-\x20\x7f]* ` + name + `(?:\|[0-9a-f]{16}\|[0-9]*\|[0-9]*)?$`)
 	listLine = regexp.MustCompile(`^[0-9a-f.:]+/[0-9]+$`)
 )
 

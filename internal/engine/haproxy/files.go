@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -89,8 +90,10 @@ func refuse(p plan.Plan) error {
 		refused = append(refused, engine.Refused{Name: name, Message: fmt.Sprintf(format, args...)})
 	}
 	for _, step := range p.Listeners {
-		if l := step.Want; l != nil && len(l.Name) > nameLimit {
-			add(l.Name, "the name is longer than %d bytes", nameLimit)
+		if l := step.Want; l != nil {
+			if why := unbindable(l); why != "" {
+				add(l.Name, "%s", why)
+			}
 		}
 	}
 	for _, step := range p.Routes {
@@ -102,14 +105,18 @@ func refuse(p plan.Plan) error {
 	}
 	for _, step := range p.Backends {
 		if b := step.Want; b != nil {
-			if why := uncheckable(b.Name, cmp.Or(b.Check, &model.Check{}).HTTP); why != "" {
+			if why := unservable(b); why != "" {
 				add(b.Name, "%s", why)
 			}
 		}
 	}
 	for _, step := range p.Probes {
 		if w := step.Want; w != nil {
-			if why := uncheckable(w.Name, w.Path); why != "" {
+			why := uncheckable(w.Name, w.Path)
+			if strange(w.Address) {
+				why = "its address is none"
+			}
+			if why != "" {
 				add(w.Name, "%s", why)
 			}
 		}
@@ -123,6 +130,32 @@ func refuse(p plan.Plan) error {
 // nameLimit keeps a runtime command, which names up to three objects of which
 // each byte may take three, below what a line may have.
 const nameLimit = 1024
+
+// strange reports an address that is none, or whose zone is no name of an interface.
+func strange(a netip.Addr) bool {
+	return !a.IsValid() || unprintable(a.Zone()) || strings.ContainsAny(a.Zone(), `#'"\;$%/`)
+}
+
+// unbindable says why a listener cannot be rendered.
+func unbindable(l *model.Listener) string {
+	switch {
+	case len(l.Name) > nameLimit:
+		return fmt.Sprintf("the name is longer than %d bytes", nameLimit)
+	case slices.ContainsFunc(l.Addresses, strange):
+		return "it is to be bound to what is no address"
+	case slices.ContainsFunc(l.SourceRanges, func(p netip.Prefix) bool { return !p.IsValid() }):
+		return "a source range is no range of addresses"
+	}
+	return ""
+}
+
+// unservable says why a backend cannot be rendered.
+func unservable(b *model.Backend) string {
+	if slices.ContainsFunc(b.Endpoints, func(e model.Endpoint) bool { return strange(e.Address.Addr()) }) {
+		return "an endpoint is no address"
+	}
+	return uncheckable(b.Name, cmp.Or(b.Check, &model.Check{}).HTTP)
+}
 
 // uncheckable says why a backend or probe with this name and path of its health
 // check cannot be rendered.
@@ -154,6 +187,8 @@ func unroutable(r *model.Route) string {
 		return fmt.Sprintf("the path %q does not begin with a slash", path)
 	case path == "" && r.Match.Exact:
 		return "an exact path is missing"
+	case len(r.Backends) > 0 && len(r.Backends[0].Name) > nameLimit:
+		return fmt.Sprintf("the name of its backend is longer than %d bytes", nameLimit)
 	case len(r.Backends) > 1:
 		return "a route to several weighted backends is not supported yet"
 	}
