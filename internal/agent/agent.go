@@ -74,6 +74,7 @@ type Agent struct {
 	prev     *desired.Output
 	shown    *desired.Output // prev, with what is held back
 	served   model.State     // what was applied last
+	applied  bool            // served is known
 	guard    guard
 	held     []model.Held
 	setAside refusals
@@ -140,7 +141,7 @@ func (a *Agent) turn(ctx context.Context, w wakeUp) error {
 		if err != nil {
 			return fmt.Errorf("apply: %w", err)
 		}
-		a.served = out.State
+		a.served, a.applied = out.State, true
 		a.record(p, applied, w)
 		a.report(ctx, out)
 		return nil

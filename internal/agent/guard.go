@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/landfall-edge/landfall/internal/desired"
+	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/model"
 	"github.com/landfall-edge/landfall/internal/plan"
 	"github.com/landfall-edge/landfall/internal/source"
@@ -128,7 +129,7 @@ func (a *Agent) guarded(out *desired.Output, have model.State, fragments []model
 		Have: have, Want: out.State, Plan: p, SetAside: a.setAside.messages(), Limits: a.Guard.Limits, Approved: g.approved,
 	}
 	if len(have.Listeners) == 0 { // the engine does not run: what it will be started with counts
-		in.Have = a.served
+		in.Have = a.lastServed()
 		in.Plan = plan.Diff(in.Have, in.Want)
 	}
 	for _, f := range fragments {
@@ -148,6 +149,16 @@ func (a *Agent) guarded(out *desired.Output, have model.State, fragments []model
 	held := *out
 	held.State, held.Findings = decided.State, a.withHolds(out.Findings)
 	return &held, plan.Diff(have, held.State)
+}
+
+// lastServed is what the engine that does not run served: what was applied last, by
+// the agent before if need be.
+func (a *Agent) lastServed() model.State {
+	if r, ok := a.Engine.(engine.Rememberer); ok && !a.applied {
+		a.served = r.Remembered()
+	}
+	a.applied = true
+	return a.served
 }
 
 // hold takes over what is held back now. The time starts anew for a source that

@@ -153,6 +153,20 @@ func TestHoldSurvivesTheEngine(t *testing.T) {
 	})
 }
 
+// So is one that does not run when the agent starts, as after a boot.
+func TestHoldAfterABoot(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.begin(site(hosts(0, 20)...))
+		w.end()
+		w.machine.set(func(m *machine) { m.have, m.last = model.State{}, m.have })
+		w.ask(site("new.test"))
+		w.start(t)
+		w.serves(t, 21, 20)
+		w.ask(site(hosts(0, 20)...))
+		w.serves(t, 20, 0)
+	})
+}
+
 // A source that asks for the same for long enough, and is in sync, means it.
 func TestRemovalIsConfirmed(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

@@ -95,6 +95,7 @@ type machine struct {
 	changed func()
 	broken  error // what Run returns, once
 	own     []model.Finding
+	last    model.State // what an engine that does not run was told last
 }
 
 // tried counts the calls of Apply.
@@ -114,6 +115,12 @@ func (m *machine) Unsettled() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.changes
+}
+
+func (m *machine) Remembered() model.State {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.last
 }
 
 func (m *machine) Observe(context.Context) (model.State, error) {

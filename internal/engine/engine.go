@@ -170,6 +170,13 @@ type Unsettled interface {
 	Unsettled() string
 }
 
+// Rememberer is an Engine that knows what was applied last, also while what it
+// drives does not run.
+type Rememberer interface {
+	// Remembered is what was applied last, empty if nothing is known of it.
+	Remembered() model.State
+}
+
 // Metrician is an Engine with metrics of its own.
 type Metrician interface {
 	// Metrics in Prometheus' text format (version 0.0.4).

@@ -54,7 +54,7 @@ type Guarding struct {
 	SetAside map[string]string
 	Limits   Limits
 	// Held was held back in the turn before. Until all of it is back or approved,
-	// nothing that the source stops asking for goes, however little.
+	// nothing that its source stops asking for goes, however little.
 	Held []Removal
 	// Approved may go.
 	Approved []Removal
@@ -289,8 +289,7 @@ func split(r Removal, approved []Removal) (yes, no Removal) {
 	yes.Routes, yes.Backends, no.Routes, no.Backends = nil, nil, nil, nil
 	is := func(name string, list func(Removal) []string) bool {
 		return slices.ContainsFunc(approved, func(a Removal) bool {
-			_, found := slices.BinarySearch(list(a), name)
-			return a.Source == r.Source && found
+			return a.Source == r.Source && has(list(a), name)
 		})
 	}
 	for _, name := range r.Routes {
@@ -310,16 +309,28 @@ func split(r Removal, approved []Removal) (yes, no Removal) {
 	return yes, no
 }
 
-// held reports whether a removal is to be held back: for its size, or because
-// something of its source is.
+// held reports whether a removal is to be held back: for its size, or because some
+// of it was.
 func (g *guarding) held(r Removal) bool {
 	if r.empty() || g.Limits.exceeded(len(r.Routes)+r.Behind, r.AllRoutes) || g.Limits.exceeded(len(r.Backends), r.AllBackends) {
 		return !r.empty()
 	}
 	return slices.ContainsFunc(g.Held, func(h Removal) bool {
 		_, left := split(h, g.Approved)
-		return h.Source == r.Source && !left.empty()
+		return h.Source == r.Source && (slices.ContainsFunc(r.Routes, func(name string) bool { return has(left.Routes, name) || g.leads(name, left.Backends) }) ||
+			slices.ContainsFunc(r.Backends, func(name string) bool { return has(left.Backends, name) }))
 	})
+}
+
+func has(sorted []string, name string) bool {
+	_, found := slices.BinarySearch(sorted, name)
+	return found
+}
+
+// leads reports whether a route that is served leads to one of these backends,
+// whose endpoints may have been lost before the route was.
+func (g *guarding) leads(route string, backends []string) bool {
+	return slices.ContainsFunc(find(g.Have.Routes, route, routeName).Backends, func(w model.WeightedBackend) bool { return has(backends, w.Name) })
 }
 
 // examples names the first few objects of a removal.

@@ -310,6 +310,21 @@ func TestGuardRemembers(t *testing.T) {
 	}
 }
 
+// Kinds of objects are lost one after the other: first the endpoints of a backend,
+// then the few routes that lead to it.
+func TestGuardRemembersWhatRoutesLeadTo(t *testing.T) {
+	_, have := site("home", 3, 0)
+	g := guard(have, model.State{}, model.Fragment{Source: "home"})
+	g.Held = []plan.Removal{{Source: "home", Backends: []string{have.Backends[1].Name}}}
+	if out := plan.Guard(g); text(out.Held) != "home: 3 of 3 routes, 0 of 3 backends" || !same(have, out.State) {
+		t.Errorf("held %q", text(out.Held))
+	}
+	g.Approved = g.Held
+	if out := plan.Guard(g); len(out.Held) > 0 {
+		t.Errorf("held %q though it was approved", text(out.Held))
+	}
+}
+
 func TestGuardApproved(t *testing.T) {
 	f, have := site("home", 20, 0)
 	fewer, want := without(f, have, 12)

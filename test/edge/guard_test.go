@@ -4,8 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -129,7 +133,7 @@ admin: {socket: %s/admin.sock, listen: ""}
 	for _, h := range hosts {
 		answers(t, "http://192.0.2.10/", h, "shop")
 	}
-	load := testload.Start(t, testload.Config{Address: "192.0.2.10:80", Hosts: hosts, Clients: 4})
+	load := testload.Start(t, testload.Config{Address: "192.0.2.10:80", Hosts: hosts, Clients: 4, Every: 25 * time.Millisecond})
 
 	c.Empty(t)
 	c.ship(t)
@@ -162,4 +166,88 @@ admin: {socket: %s/admin.sock, listen: ""}
 	}
 	refuses(t, "192.0.2.10:80")
 	r.holds(t, 0)
+}
+
+// TestUnmountedFolder takes the file system with the manifests away: while the
+// agent runs, from under the next agent, and from under a machine that boots.
+func TestUnmountedFolder(t *testing.T) {
+	if !testnet.Inside(t, "198.51.100.1/32", "192.0.2.10/32") { // with mounts of its own
+		return
+	}
+	const n = 15
+	objects, hosts := shops(n)
+	files, folder := t.TempDir(), t.TempDir()
+	mount(t, "tmpfs", files, 0)
+	objects += "---\napiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: {name: landfall}\nspec: {controller: landfall.dev/edge}\n"
+	if err := os.WriteFile(filepath.Join(files, "shops.yaml"), []byte(objects), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	unmount := mount(t, files, folder, syscall.MS_BIND)
+	serve(t, "198.51.100.1:8080", "shop")
+	r := startRestarted(t, fmt.Sprintf(`
+apiVersion: landfall.dev/v1alpha1
+kind: Edge
+name: test
+stateDir: %s
+vips: [{name: main, addresses: ["192.0.2.10"]}]
+sources: [{name: files, manifests: {path: %s}}]
+admin: {socket: %s/admin.sock, listen: ""}
+`, t.TempDir(), folder, testnet.Folder(t)))
+	all := func() {
+		t.Helper()
+		for _, h := range hosts {
+			answers(t, "http://192.0.2.10/", h, "shop")
+		}
+	}
+	all()
+	load := testload.Start(t, testload.Config{Address: "192.0.2.10:80", Hosts: hosts, Clients: 4, Every: 25 * time.Millisecond})
+
+	unmount()
+	testwait.UntilSeen(t, "the source says that the folder is not there", func() (bool, string) {
+		s := r.app.Status(t.Context()).Sources
+		return s[0].Stale && strings.Contains(s[0].Message, "not mounted"), fmt.Sprint(s)
+	})
+	r.holds(t, 0)
+	r.end()
+	r.start(t)
+	r.holds(t, n)
+	load.After(load.Sent() + 5*n)
+	unmount = mount(t, files, folder, syscall.MS_BIND)
+	r.holds(t, 0)
+	load.After(load.Sent() + 5*n)
+	load.Stop()
+
+	worker := r.app.Status(t.Context()).HAProxy.Workers[0].PID
+	r.end()
+	unmount()
+	if err := syscall.Kill(worker, syscall.SIGKILL); err != nil { // its master ends with it
+		t.Fatal(err)
+	}
+	refuses(t, "192.0.2.10:80")
+	r.start(t)
+	r.holds(t, n)
+	all()
+	mount(t, files, folder, syscall.MS_BIND)
+	r.holds(t, 0)
+	all()
+}
+
+// mount mounts until the test ends, or what it returns is called.
+func mount(t *testing.T, what, where string, flags uintptr) (unmount func()) {
+	t.Helper()
+	if err := syscall.Mount(what, where, "tmpfs", flags, ""); err != nil {
+		t.Fatalf("mount %s: %v", where, err)
+	}
+	mounted := true
+	unmount = func() {
+		if !mounted {
+			return
+		}
+		if err := syscall.Unmount(where, syscall.MNT_DETACH); err != nil {
+			t.Errorf("unmount %s: %v", where, err)
+		}
+		mounted = false
+	}
+	t.Cleanup(unmount)
+	return unmount
 }

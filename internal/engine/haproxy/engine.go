@@ -24,6 +24,7 @@ var (
 	_ engine.Finder     = (*Engine)(nil)
 	_ engine.Metrician  = (*Engine)(nil)
 	_ engine.Unsettled  = (*Engine)(nil)
+	_ engine.Rememberer = (*Engine)(nil)
 )
 
 // Config is what an Engine is made from.

@@ -39,14 +39,6 @@ func (d *disk) recall(gen string) (model.State, error) {
 	j, err := journal.Open(d.path(generations+gen, journalFile), func(key string, value json.RawMessage) error {
 		cut = key != settledKey
 		switch {
-		case strings.HasPrefix(key, listenerKey):
-			return recallOne(&s.Listeners, value)
-		case strings.HasPrefix(key, routeKey):
-			return recallOne(&s.Routes, value)
-		case strings.HasPrefix(key, backendKey):
-			return recallOne(&s.Backends, value)
-		case strings.HasPrefix(key, probeKey):
-			return recallOne(&s.Probes, value)
 		case strings.HasPrefix(key, spareKey):
 			return recallBinding(d.bound.spares, strings.TrimPrefix(key, spareKey), value)
 		case strings.HasPrefix(key, slotKey):
@@ -56,7 +48,7 @@ func (d *disk) recall(gen string) (model.State, error) {
 		case key == settledKey:
 			settled = len(s.Backends)
 		}
-		return nil // a newer Landfall's
+		return recallObject(&s, key, value)
 	})
 	if errors.Is(err, journal.ErrDamaged) || errors.Is(err, fs.ErrNotExist) {
 		d.log.Warn("cannot tell what was applied last", "engine", "haproxy", "error", err)
@@ -74,11 +66,31 @@ func (d *disk) recall(gen string) (model.State, error) {
 	for i := settled; i < len(s.Backends); i++ {
 		s.Backends[i] = uncertain(s.Backends[i])
 	}
+	sortState(&s)
+	return s, nil
+}
+
+// recallObject takes what a line of the journal says of an object. Other lines, a
+// newer Landfall's too, say nothing of one.
+func recallObject(s *model.State, key string, value json.RawMessage) error {
+	switch {
+	case strings.HasPrefix(key, listenerKey):
+		return recallOne(&s.Listeners, value)
+	case strings.HasPrefix(key, routeKey):
+		return recallOne(&s.Routes, value)
+	case strings.HasPrefix(key, backendKey):
+		return recallOne(&s.Backends, value)
+	case strings.HasPrefix(key, probeKey):
+		return recallOne(&s.Probes, value)
+	}
+	return nil
+}
+
+func sortState(s *model.State) {
 	slices.SortFunc(s.Listeners, func(a, b *model.Listener) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(s.Routes, func(a, b *model.Route) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(s.Backends, func(a, b *model.Backend) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(s.Probes, func(a, b *model.Probe) int { return strings.Compare(a.Name, b.Name) })
-	return s, nil
 }
 
 // unknownProbe stands for all that cannot be seen of a server: nothing wanted is
