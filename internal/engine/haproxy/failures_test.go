@@ -85,8 +85,8 @@ func oneShop(t *testing.T) (port uint16, want model.State) {
 	return port, webState(port, httpBackend("home/web/shop/80/http", serve(t, "shop")))
 }
 
-// TestKilled: when HAProxy dies, Run tells, nothing is observed, and the same
-// state is served again by a new one.
+// TestKilled: when HAProxy dies, Run tells, nothing is observed, what was served is
+// remembered, and the same state is served again by a new one.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	for _, victim := range []string{"worker", "master"} {
@@ -114,6 +114,9 @@ func TestKilled(t *testing.T) {
 				}
 				return plan.Diff(have, model.State{}).Empty()
 			})
+			if p := plan.Diff(e.Remembered(), want); !p.Empty() {
+				t.Errorf("what is remembered differs:\n%s", p)
+			}
 			if done := e.apply(want); done.Way != engine.Start {
 				t.Errorf("by %q: %s", done.Way, done.Cause)
 			}
