@@ -352,3 +352,35 @@ func TestGuardApproved(t *testing.T) {
 		t.Errorf("still approved: %s", text(out.Approved))
 	}
 }
+
+// BenchmarkGuard is an endpoint change among 10,000 routes, with nothing held back
+// and with half of them.
+func BenchmarkGuard(b *testing.B) {
+	const n = 10_000
+	f, have := site("home", n, 0)
+	moved := *have.Backends[n-1]
+	moved.Endpoints = []model.Endpoint{{Address: netip.MustParseAddrPort("10.9.9.9:80")}}
+	change := func(s model.State) model.State {
+		s.Backends = slices.Clone(s.Backends)
+		s.Backends[len(s.Backends)-1] = &moved
+		return s
+	}
+	fewer, want := without(f, have, n/2)
+	held := guard(have, change(want), fewer)
+	held.Held = plan.Guard(guard(have, want, fewer)).Held
+	for name, g := range map[string]plan.Guarding{"nothing held": guard(have, change(have), f), "half held": held} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				g.Plan = plan.Diff(g.Have, g.Want)
+				if out := plan.Guard(g); len(out.Held) != len(g.Held) {
+					b.Fatal(text(out.Held))
+				}
+			}
+		})
+		b.Run(name+", the plan alone", func(b *testing.B) {
+			for b.Loop() {
+				plan.Diff(g.Have, g.Want)
+			}
+		})
+	}
+}
