@@ -141,7 +141,7 @@ admin: {socket: %s/admin.sock, listen: ""}
 	r.end()
 	r.start(t)
 	r.holds(t, n)
-	load.After(load.Sent() + 5*n)
+	load.After(5 * n)
 
 	c.Apply(t, objects)
 	r.holds(t, 0)
@@ -149,7 +149,7 @@ admin: {socket: %s/admin.sock, listen: ""}
 		t.Fatal(err)
 	}
 	load.SetHosts(hosts[:14]...) // one of fifteen is no accident
-	load.After(load.Sent() + 5*n)
+	load.After(5 * n)
 	testwait.UntilSeen(t, "one Ingress goes at once", func() (bool, string) {
 		code, body := get(t, "http://192.0.2.10/", hosts[14])
 		return code == 404, fmt.Sprint(code, body)
@@ -158,7 +158,7 @@ admin: {socket: %s/admin.sock, listen: ""}
 	c.Empty(t)
 	c.ship(t)
 	r.holds(t, n-1)
-	load.After(load.Sent() + 5*n)
+	load.After(5 * n)
 	load.Stop()
 	approved, err := app.Approve(t.Context(), r.file, "home")
 	if err != nil || len(approved.Approved) != 1 || approved.Approved[0].Routes != n-1 {
@@ -211,10 +211,10 @@ admin: {socket: %s/admin.sock, listen: ""}
 	r.end()
 	r.start(t)
 	r.holds(t, n)
-	load.After(load.Sent() + 5*n)
+	load.After(5 * n)
 	unmount = mount(t, files, folder, syscall.MS_BIND)
 	r.holds(t, 0)
-	load.After(load.Sent() + 5*n)
+	load.After(5 * n)
 	load.Stop()
 
 	worker := r.app.Status(t.Context()).HAProxy.Workers[0].PID
