@@ -111,6 +111,13 @@ func (h *hold) at(now time.Time, inSync bool) *hold {
 	return &other
 }
 
+// silent reports whether a source has given no answer, not even an earlier one.
+func (a *Agent) silent(name string) bool {
+	return slices.ContainsFunc(a.Sources.Status(), func(s source.Status) bool {
+		return s.Name == name && !s.Synced && !s.Stale
+	})
+}
+
 func (a *Agent) inSync(name string) bool {
 	return slices.ContainsFunc(a.Sources.Status(), func(s source.Status) bool {
 		return s.Name == name && s.Synced && !s.Stale && s.Err == nil
@@ -133,8 +140,12 @@ func (a *Agent) guarded(out *desired.Output, have model.State, fragments []model
 		in.Plan = plan.Diff(in.Have, in.Want)
 	}
 	for _, f := range fragments {
-		if slices.Contains(a.Guard.Sources, f.Source) {
-			in.Asked = append(in.Asked, f)
+		if !slices.Contains(a.Guard.Sources, f.Source) {
+			continue
+		}
+		in.Asked = append(in.Asked, f)
+		if len(f.Parts) == 0 && a.silent(f.Source) {
+			in.Silent = append(in.Silent, f.Source)
 		}
 	}
 	for _, h := range g.holds {
@@ -222,6 +233,13 @@ func (a *Agent) finding(h *hold) model.Finding {
 	by := "once it is in sync and has asked for just this for " + a.Guard.Confirm.String()
 	if at := h.goes(a.Guard.Confirm); !at.IsZero() {
 		by = "at " + at.UTC().Format(time.RFC3339) + ", if it asks for just this until then"
+	}
+	if h.Silent {
+		return model.Finding{
+			Origin: model.Origin{Source: h.Source}, Reason: "RemovalHeld", Accepted: "all of it, as before",
+			Message: fmt.Sprintf("it has not answered yet, so what is served of it stays until it does: %s. If nothing of it is wanted any more: landfall approve --source %s",
+				a.told(h), h.Source),
+		}
 	}
 	return model.Finding{
 		Origin: model.Origin{Source: h.Source}, Reason: "RemovalHeld", Accepted: "all of it, as before",

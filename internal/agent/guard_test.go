@@ -167,6 +167,34 @@ func TestHoldAfterABoot(t *testing.T) {
 	})
 }
 
+// A source that has not answered, and of which nothing is on disk, takes nothing
+// away, however little. Once it answers, little goes at once.
+func TestSilentSource(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		silent := func(is bool) {
+			w.sources.mu.Lock()
+			w.silent = is
+			w.sources.mu.Unlock()
+		}
+		w.begin(site(hosts(0, 3)...))
+		w.end()
+		silent(true)
+		w.ask(model.Fragment{Source: "test"})
+		w.start(t)
+		w.serves(t, 3, 3)
+		want := "test: it has not answered yet, so what is served of it stays until it does: 3 of its 3 routes: web/000.test (000.test/), " +
+			"web/001.test (001.test/), web/002.test (002.test/). If nothing of it is wanted any more: landfall approve --source test"
+		if got := w.says(); got != want {
+			t.Errorf("it says %q, want\n%q", got, want)
+		}
+		time.Sleep(time.Hour)
+		w.serves(t, 3, 3)
+		silent(false)
+		w.ask(site(hosts(0, 2)...))
+		w.serves(t, 2, 0)
+	})
+}
+
 // A source that asks for the same for long enough, and is in sync, means it.
 func TestRemovalIsConfirmed(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

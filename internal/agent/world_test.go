@@ -30,6 +30,7 @@ type sources struct {
 	outcomes []*model.Outcome
 	broken   error // what Run returns, once
 	stale    bool
+	silent   bool // it has never answered
 }
 
 func (s *sources) Run(ctx context.Context, changed func()) error {
@@ -64,7 +65,7 @@ func (s *sources) Report(_ context.Context, outcomes []*model.Outcome, findings 
 func (s *sources) Status() []source.Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return []source.Status{{Name: "test", Synced: true, Stale: s.stale}}
+	return []source.Status{{Name: "test", Synced: !s.silent, Stale: s.stale}}
 }
 
 // ask changes the answer and says so.

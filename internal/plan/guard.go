@@ -33,11 +33,13 @@ type Removal struct {
 	AllRoutes, AllBackends int
 	// Examples name the first few of both, for people.
 	Examples []string
+	// Silent: the source has given no answer, which is why.
+	Silent bool
 }
 
 // Same reports whether both remove the same.
 func (r Removal) Same(o Removal) bool {
-	return r.Source == o.Source && slices.Equal(r.Routes, o.Routes) && slices.Equal(r.Backends, o.Backends)
+	return r.Source == o.Source && r.Silent == o.Silent && slices.Equal(r.Routes, o.Routes) && slices.Equal(r.Backends, o.Backends)
 }
 
 func (r Removal) empty() bool { return len(r.Routes)+len(r.Backends) == 0 }
@@ -58,6 +60,9 @@ type Guarding struct {
 	Held []Removal
 	// Approved may go.
 	Approved []Removal
+	// Silent are the sources that have given no answer, not even an earlier one.
+	// Nothing of theirs goes, however little.
+	Silent []string
 }
 
 // Guarded is what Guard decided.
@@ -79,7 +84,7 @@ type Guarded struct {
 func Guard(in Guarding) Guarded {
 	g := &guarding{Guarding: in}
 	g.suspect()
-	if len(g.backends) == 0 && (len(g.routes) == 0 || len(g.routes) < in.Limits.AtLeast && len(in.Held) == 0 && len(in.Approved) == 0) {
+	if len(g.backends) == 0 && (len(g.routes) == 0 || len(g.routes) < in.Limits.AtLeast && len(in.Held)+len(in.Approved)+len(in.Silent) == 0) {
 		return Guarded{State: in.Want}
 	}
 	g.acquit()
@@ -89,6 +94,7 @@ func Guard(in Guarding) Guarded {
 		if !approved.empty() {
 			out.Approved = append(out.Approved, approved)
 		}
+		rest.Silent = slices.Contains(in.Silent, r.Source)
 		if rest.Behind = g.behind(rest); g.held(rest) {
 			rest.Examples = g.examples(rest)
 			out.Held = append(out.Held, rest)
@@ -312,12 +318,12 @@ func split(r Removal, approved []Removal) (yes, no Removal) {
 // held reports whether a removal is to be held back: for its size, or because some
 // of it was.
 func (g *guarding) held(r Removal) bool {
-	if r.empty() || g.Limits.exceeded(len(r.Routes)+r.Behind, r.AllRoutes) || g.Limits.exceeded(len(r.Backends), r.AllBackends) {
+	if r.empty() || r.Silent || g.Limits.exceeded(len(r.Routes)+r.Behind, r.AllRoutes) || g.Limits.exceeded(len(r.Backends), r.AllBackends) {
 		return !r.empty()
 	}
 	return slices.ContainsFunc(g.Held, func(h Removal) bool {
 		_, left := split(h, g.Approved)
-		return h.Source == r.Source && (slices.ContainsFunc(r.Routes, func(name string) bool { return has(left.Routes, name) || g.leads(name, left.Backends) }) ||
+		return h.Source == r.Source && !h.Silent && (slices.ContainsFunc(r.Routes, func(name string) bool { return has(left.Routes, name) || g.leads(name, left.Backends) }) ||
 			slices.ContainsFunc(r.Backends, func(name string) bool { return has(left.Backends, name) }))
 	})
 }

@@ -119,9 +119,9 @@ func (e *entry) findings() []model.Finding {
 		add("SourceNotSynced", "its state from disk", "it has not answered since the start: %s; served is what it asked for on %s, until it answers",
 			brief(e.problem), e.loadedAt.UTC().Format(time.RFC3339))
 	case e.loaded:
-		add("SourceNotSynced", "", "it has not answered since the start: %s; nothing of it is served until it answers, as no earlier state of it is on disk", brief(e.problem))
+		add("SourceNotSynced", "", "it has not answered since the start: %s; nothing new of it is served until it answers, as no earlier state of it is on disk", brief(e.problem))
 	default:
-		add("SourceNotSynced", "", "it has not answered yet: %s; nothing of it is served until it answers", brief(e.problem))
+		add("SourceNotSynced", "", "it has not answered yet: %s; nothing new of it is served until it answers", brief(e.problem))
 	}
 	if e.loadError != nil && !e.synced {
 		add("KeptStateDamaged", "", "its state on disk is not whole: %s; the file is written anew once the source answers", brief(e.loadError))

@@ -241,8 +241,8 @@ func TestFailureKeepsTheLastAnswer(t *testing.T) {
 func TestNotAnsweredYet(t *testing.T) {
 	why := fmt.Errorf("%w: waiting for nodes", source.ErrNotSynced)
 	for dir, want := range map[string]string{
-		"":          "it has not answered yet: waiting for nodes; nothing of it is served until it answers",
-		t.TempDir(): "it has not answered since the start: waiting for nodes; nothing of it is served until it answers, as no earlier state of it is on disk",
+		"":          "it has not answered yet: waiting for nodes; nothing new of it is served until it answers",
+		t.TempDir(): "it has not answered since the start: waiting for nodes; nothing new of it is served until it answers, as no earlier state of it is on disk",
 	} {
 		a := newScripted("a")
 		set := newSet(t, dir, a)
