@@ -22,10 +22,12 @@ const generationMark = "landfall:"
 // servers and maps differ from what was applied last.
 func (e *Engine) adopt(ctx context.Context) error {
 	e.have = model.State{}
+	before := e.running
 	if err := e.findWorker(ctx); err != nil {
 		return err
 	}
 	if !e.running.up {
+		before.awaitEnd(ctx)
 		e.remembered = ""
 		return nil
 	}
@@ -53,6 +55,18 @@ func (e *Engine) adopt(ctx context.Context) error {
 		e.disk.awake()
 	}
 	return nil
+}
+
+// awaitEnd waits for the processes of a HAProxy that died: a worker outlives its
+// master by a moment, and until then its ports seem to be another's.
+func (w worker) awaitEnd(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, stopGrace)
+	defer cancel()
+	for _, pid := range append([]int{w.master, w.pid}, w.old...) {
+		if pid != 0 {
+			ended(ctx, pid)
+		}
+	}
 }
 
 // findWorker asks the sockets who is there.
