@@ -32,6 +32,9 @@ const (
 	sourcesDir = "sources"
 )
 
+// statsTimeout is how long the status waits for the engine's word.
+const statsTimeout = 2 * time.Second
+
 // Options are what an edge is given besides its file.
 type Options struct {
 	Version string
@@ -239,6 +242,8 @@ func (a *App) Stop(ctx context.Context, drain time.Duration) (err error) {
 func (a *App) Status(ctx context.Context) status.Status { return a.status(ctx, engine.Whole) }
 
 func (a *App) status(ctx context.Context, depth engine.Depth) status.Status {
+	ctx, cancel := context.WithTimeout(ctx, statsTimeout)
+	defer cancel()
 	stats, err := a.engine.Stats(ctx, depth)
 	return status.Build(time.Now(), a.agent.Snapshot(), depth, stats, err)
 }

@@ -190,7 +190,7 @@ func (e *edge) load(clients int, hosts ...string) *testload.Load {
 
 // ask asks the running edge how it is doing, as landfall status does.
 func (e *edge) ask() (status.Status, error) {
-	return app.AskStatus(context.WithoutCancel(e.t.Context()), &spec.Edge{Admin: spec.Admin{Socket: e.socket()}})
+	return app.AskStatus(context.WithoutCancel(e.t.Context()), &spec.Edge{Admin: spec.Admin{Socket: e.socket()}}, engine.Whole)
 }
 
 func (e *edge) status() status.Status {

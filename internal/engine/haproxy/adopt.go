@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/landfall-edge/landfall/internal/model"
 )
@@ -24,12 +25,25 @@ func (e *Engine) adopt(ctx context.Context) error {
 	e.have = model.State{}
 	before := e.running
 	if err := e.findWorker(ctx); err != nil {
+		before.reloads = e.running.reloads
+		e.running = before // it may be there still
 		return err
 	}
 	if !e.running.up {
-		before.awaitEnd(ctx)
-		e.remembered = ""
+		if err := e.awaitEnd(ctx, before); err != nil {
+			return err
+		}
+	}
+	if !e.running.up {
+		e.remembered, e.late = "", false
 		return nil
+	}
+	if e.late {
+		// It goes on, and with what it was told before it hung.
+		if err := pause(ctx, lateCommands); err != nil {
+			return err
+		}
+		e.late = false
 	}
 	// The journal is read once; from then on memory says the same, and costs less.
 	if e.remembered != e.running.generation {
@@ -57,14 +71,42 @@ func (e *Engine) adopt(ctx context.Context) error {
 	return nil
 }
 
-// awaitEnd waits for the processes of a HAProxy that died: a worker outlives its
-// master by a moment, and until then its ports seem to be another's.
-func (w worker) awaitEnd(ctx context.Context) {
+// lateCommands is how long a worker that hung has to carry out what it was told.
+const lateCommands = 200 * time.Millisecond
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// awaitEnd waits until nothing is left of a HAProxy on whose sockets nobody answers,
+// or somebody answers after all. A worker outlives its master by a moment, and a
+// master that reloads is deaf for one: HAProxy is not dead as long as a process is
+// there, and its ports are not another's.
+func (e *Engine) awaitEnd(ctx context.Context, before worker) error {
 	ctx, cancel := context.WithTimeout(ctx, stopGrace)
 	defer cancel()
-	for _, pid := range append([]int{w.master, w.pid}, w.old...) {
-		if pid != 0 {
-			ended(ctx, pid)
+	known := slices.Concat([]int{before.master, before.pid}, before.old)
+	for {
+		there := slices.IndexFunc(known, func(pid int) bool { return pid != 0 && !gone(pid) })
+		if there < 0 {
+			if known = e.leftovers(); len(known) == 0 {
+				return nil
+			}
+			there = 0
+		}
+		pid := known[there]
+		if pause(ctx, 5*pollEvery) != nil {
+			return fmt.Errorf("look for HAProxy: pid %d is Landfall's, and does not answer on %s; it is looked at again", pid, e.master.path)
+		}
+		if err := e.findWorker(ctx); err != nil || e.running.up {
+			return err
 		}
 	}
 }

@@ -27,7 +27,7 @@ const (
 	replyLimit = 256 << 20
 )
 
-// errNoAnswer: HAProxy took a line and says nothing.
+// errNoAnswer: HAProxy took a line and says nothing. It may do yet what it was told.
 var errNoAnswer = errors.New("no answer")
 
 // ask sends one line and returns the whole reply.
@@ -35,6 +35,7 @@ func (c client) ask(ctx context.Context, line string) (string, error) {
 	if len(line) > lineLimit {
 		return "", fmt.Errorf("ask %s: a line of %d bytes is above %d", c.path, len(line), lineLimit)
 	}
+	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, replyTimeout)
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", c.path)
@@ -54,7 +55,7 @@ func (c client) ask(ctx context.Context, line string) (string, error) {
 	reply, err := io.ReadAll(io.LimitReader(conn, replyLimit))
 	if err != nil {
 		if ctx.Err() != nil {
-			err = fmt.Errorf("%w within %s", errNoAnswer, replyTimeout)
+			err = fmt.Errorf("%w within %s", errNoAnswer, time.Since(began).Round(100*time.Millisecond))
 		}
 		return "", fmt.Errorf("ask HAProxy %q: %w", cut(line), err)
 	}

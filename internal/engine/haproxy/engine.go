@@ -48,7 +48,9 @@ type Engine struct {
 	running worker
 	// trusted: have, running and names are known to hold.
 	trusted bool
-	have    model.State
+	// late: a worker that did not answer may still do what it was told.
+	late bool
+	have model.State
 	// memory is what was applied last to the generation remembered; have is what
 	// was found to be there of it.
 	memory     model.State
@@ -180,7 +182,7 @@ func (e *Engine) apply(ctx context.Context, want model.State, p plan.Plan) (engi
 		return engine.Applied{Way: engine.Runtime}, nil
 	}
 	e.trusted = false
-	if ctx.Err() != nil {
+	if e.late = errors.Is(err, errNoAnswer); e.late || ctx.Err() != nil {
 		return engine.Applied{}, err
 	}
 	e.log.Warn("runtime change failed, reloading", "engine", "haproxy", "error", err)

@@ -119,6 +119,11 @@ func (e *Engine) spawn(ctx context.Context, gen string) error {
 
 // reload has the master load the current generation and waits for its worker.
 func (e *Engine) reload(ctx context.Context, gen string) error {
+	// A worker that hangs cannot hand on the ports: its successor would open others
+	// beside them, and those who wait to be served would be cut off.
+	if _, err := e.stats.ask(ctx, "show info"); errors.Is(err, errNoAnswer) {
+		return err
+	}
 	offset := e.outputSize()
 	failed, err := e.failedReloads(ctx)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/landfall-edge/landfall/internal/engine"
 	"github.com/landfall-edge/landfall/internal/model"
@@ -23,7 +24,9 @@ const (
 // Stats is engine.Monitor's. It asks once, so that all that is counted is one
 // worker's.
 func (e *Engine) Stats(ctx context.Context, depth engine.Depth) (engine.Stats, error) {
-	e.mu.Lock()
+	if err := e.lockWithin(ctx); err != nil {
+		return engine.Stats{Name: "haproxy", Version: e.Version()}, err
+	}
 	running, have, spares := e.running, e.have, e.running.loaded.Spares
 	free, bound := len(e.names.freeSpares(spares)), names{bindings: e.names.clone()}
 	slots, freeSlots := bound.idleSlots(running.loaded)
@@ -65,9 +68,24 @@ func (e *Engine) Stats(ctx context.Context, depth engine.Depth) (engine.Stats, e
 		}
 	}
 	if depth == engine.Whole {
-		e.endpointStats(have.Backends, stats, s.Backends)
+		return s, e.endpointStats(ctx, have.Backends, stats, s.Backends)
 	}
 	return s, nil
+}
+
+// lockWithin takes the lock. Whoever only wants to know how things are does not
+// wait for as long as a change of a HAProxy that hangs does.
+func (e *Engine) lockWithin(ctx context.Context) error {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for !e.mu.TryLock() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return errors.New("HAProxy is being asked or changed, and has not answered yet")
+		}
+	}
+	return nil
 }
 
 // rowTypes are the kinds of rows to ask for (management guide, section 9.3,
@@ -80,8 +98,10 @@ func rowTypes(depth engine.Depth) string {
 }
 
 // endpointStats fills in the endpoints of backends.
-func (e *Engine) endpointStats(backends []*model.Backend, stats map[string]statRow, into map[string]engine.BackendStats) {
-	e.mu.Lock()
+func (e *Engine) endpointStats(ctx context.Context, backends []*model.Backend, stats map[string]statRow, into map[string]engine.BackendStats) error {
+	if err := e.lockWithin(ctx); err != nil {
+		return err
+	}
 	defer e.mu.Unlock()
 	for _, b := range backends {
 		all, be := into[b.Name], e.names.backend(b.Name)
@@ -99,6 +119,7 @@ func (e *Engine) endpointStats(backends []*model.Backend, stats map[string]statR
 		}
 		into[b.Name] = all
 	}
+	return nil
 }
 
 // askWorkers asks who lives; the first is the one that info is of.
