@@ -15,7 +15,7 @@ import (
 
 const (
 	saveEvery = 2 * time.Second  // at most one write of each source to disk
-	retrySave = 30 * time.Second // after one that failed
+	retrySave = 10 * time.Second // after one that failed
 )
 
 // SetConfig is what a Set is made of.

@@ -60,7 +60,7 @@ func TestAgentKilled(t *testing.T) {
 		l.After(100) // the changes go on while there is no agent
 		e.start()
 		e.ready()
-		e.noChange("a new agent")
+		e.noReload("a new agent")
 		l.After(100)
 	}
 	stop()
@@ -70,7 +70,7 @@ func TestAgentKilled(t *testing.T) {
 	before := last.Asked.Load()
 	l.After(50)
 	l.Stop()
-	e.noChange("the last agent")
+	e.noReload("the last agent")
 	if last.Asked.Load() == before {
 		t.Error("the last endpoint got no request")
 	}

@@ -238,13 +238,13 @@ func (e *edge) answers(host, want string) {
 	})
 }
 
-// noChange fails if HAProxy was reloaded or started since the agent's start.
-func (e *edge) noChange(what string) {
+// noReload fails if the agent has reloaded HAProxy.
+func (e *edge) noReload(what string) {
 	e.t.Helper()
 	s := e.status()
 	for _, c := range s.Changes {
-		if c.Way != engine.Runtime {
-			e.t.Errorf("%s: HAProxy had a %s: %s: %s", what, c.Way, c.Objects, c.Cause)
+		if c.Way == engine.Reload {
+			e.t.Errorf("%s: a reload: %s: %s", what, c.Objects, c.Cause)
 		}
 	}
 	if s.HAProxy.Reloads != 0 {
