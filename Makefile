@@ -18,7 +18,7 @@ export LANDFALL_CACHE := $(abspath $(LANDFALL_CACHE))
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 # A test whose dependency is named here fails without it, instead of being skipped.
-LANDFALL_TEST_REQUIRE ?= haproxy,apiserver,ip,setpriv,sh$(if $(filter 0,$(shell id -u)),$(comma)root)
+LANDFALL_TEST_REQUIRE ?= haproxy,apiserver,ip,setpriv,sh,strace$(if $(filter 0,$(shell id -u)),$(comma)root)
 export LANDFALL_TEST_REQUIRE
 comma := ,
 
@@ -64,7 +64,7 @@ demo: go ## show it on this machine, with no cluster: make demo ARGS="--help"
 
 .PHONY: test-deps
 test-deps: go ## install and build what the tests run: HAProxy, kube-apiserver, etcd
-	@hack/need haproxy gcc ip setpriv
+	@hack/need haproxy gcc ip setpriv strace
 	@hack/build-kubernetes >/dev/null
 
 .PHONY: test

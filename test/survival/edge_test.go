@@ -18,7 +18,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/landfall-edge/landfall/internal/app"
 	"github.com/landfall-edge/landfall/internal/engine"
@@ -266,20 +265,25 @@ func haproxies(t testing.TB, run string) []process {
 		if err != nil || !bytes.Contains(args, []byte("\x00"+filepath.Join(run, "haproxy-master.sock")+",")) {
 			continue
 		}
-		stat, err := os.ReadFile(filepath.Join(filepath.Dir(file), "stat"))
-		if err != nil {
-			continue
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if state, parent := processStat(pid); state != "" && state != "Z" {
+			found = append(found, process{pid, parent})
 		}
-		var p process
-		var state string
-		_, rest, _ := strings.Cut(string(stat), ") ")
-		if _, err := fmt.Sscan(rest, &state, &p.parent); err != nil || state == "Z" {
-			continue
-		}
-		p.pid, _ = strconv.Atoi(filepath.Base(filepath.Dir(file)))
-		found = append(found, p)
 	}
 	return found
+}
+
+// processStat is the state of a process, a letter as in ps, empty if it is gone, and its parent.
+func processStat(pid int) (state string, parent int) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return "", 0
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	if _, err := fmt.Sscan(rest, &state, &parent); err != nil {
+		return "", 0
+	}
+	return state, parent
 }
 
 // workers are the pids of the master and of its newest worker.
@@ -325,15 +329,5 @@ func thaw(t *testing.T, pid int) {
 	t.Helper()
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// sleep waits for the time that a fault is to last, as there is nothing else
-// to wait for.
-func sleep(t *testing.T, d time.Duration) {
-	t.Helper()
-	select {
-	case <-t.Context().Done():
-	case <-time.After(d):
 	}
 }

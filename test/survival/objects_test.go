@@ -3,7 +3,6 @@ package survival_test
 import (
 	"fmt"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -28,20 +27,7 @@ func (e *edge) site(name string, servers ...*testload.Server) {
 // tcp writes a Service with a front port of its own.
 func (e *edge) tcp(name string, port uint16, servers ...*testload.Server) {
 	e.t.Helper()
-	e.write(name+".yaml", fmt.Sprintf(`
-apiVersion: v1
-kind: Service
-metadata: {name: %s, namespace: web}
-spec: {type: LoadBalancer, loadBalancerClass: landfall.dev/edge, ports: [{name: main, port: %d}]}
-`, name, port)+endpointSlices(name, addresses(servers)))
-}
-
-// remove deletes what site or tcp wrote.
-func (e *edge) remove(name string) {
-	e.t.Helper()
-	if err := os.Remove(filepath.Join(e.objects, name+".yaml")); err != nil {
-		e.t.Fatal(err)
-	}
+	e.write(name+".yaml", tcp(name, port, addresses(servers)...))
 }
 
 func addresses(servers []*testload.Server) []netip.AddrPort {
@@ -50,6 +36,15 @@ func addresses(servers []*testload.Server) []netip.AddrPort {
 		list = append(list, s.Address)
 	}
 	return list
+}
+
+func tcp(name string, port uint16, endpoints ...netip.AddrPort) string {
+	return fmt.Sprintf(`
+apiVersion: v1
+kind: Service
+metadata: {name: %s, namespace: web}
+spec: {type: LoadBalancer, loadBalancerClass: landfall.dev/edge, ports: [{name: main, port: %d}]}
+`, name, port) + endpointSlices(name, endpoints)
 }
 
 func site(name string, endpoints ...netip.AddrPort) string {

@@ -19,17 +19,27 @@ import (
 // a port, or a line of a map, and the endpoints behind it with their weights.
 type meaning map[string]string
 
+// frontend begins the names of all that clients connect to.
+const frontend = "landfall-front:"
+
 // same waits until the files say what HAProxy's worker does.
 func (e *edge) same(what string) {
 	e.t.Helper()
 	testwait.UntilSeen(e.t, what+" the files equal what runs", func() (bool, string) {
-		runs, err := e.runs()
-		if err != nil {
-			return false, err.Error()
-		}
-		diff := cmp.Diff(runs, e.onDisk())
-		return diff == "", "-runs +files " + diff
+		diff := e.difference()
+		return diff == "", diff
 	})
+}
+
+func (e *edge) difference() string {
+	runs, err := e.runs()
+	if err != nil {
+		return err.Error()
+	}
+	if diff := cmp.Diff(runs, e.onDisk()); diff != "" {
+		return "-runs +files " + diff
+	}
+	return ""
 }
 
 // runs asks the worker.
@@ -54,7 +64,8 @@ func (e *edge) runs() (meaning, error) {
 		return nil, err
 	}
 	for _, line := range lines {
-		if name, _, _ := strings.Cut(line, ","); strings.Contains(name, ":") && !strings.HasPrefix(name, "landfall") {
+		name, _, _ := strings.Cut(line, ",")
+		if name, ours := strings.CutPrefix(name, frontend); ours {
 			m["port "+name] = list(backends[name])
 		}
 	}
@@ -91,7 +102,7 @@ func (e *edge) onDisk() meaning {
 			case line[0] == "backend":
 				section = line[1]
 			case line[0] == "frontend":
-				section = line[1]
+				section = strings.TrimPrefix(line[1], frontend)
 				ports[section] = section
 			case line[0] == "server":
 				backends[section] = append(backends[section], fmt.Sprintf("%s weight %s", line[2], line[slices.Index(line, "weight")+1]))
