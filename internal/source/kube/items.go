@@ -18,7 +18,9 @@ type item struct {
 	key object.Key
 	uid types.UID
 	// hash is of what the translators read.
-	hash uint64
+	hash    uint64
+	created int64
+	size    int // as the API server would send it, stripped
 	// told is what the status says; nil for kinds that have none of ours.
 	told *told
 	// object is handed to the Translator and forgotten.
@@ -58,14 +60,30 @@ func (st *store) item(obj any) (*item, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s %s: %w", st.source.kinds[st.i].name, it.key, err)
 	}
+	it.created, it.size = created(om), n
 	it.hash = maphash.Bytes(st.source.seed, st.buffer[size-n:size])
 	return it, nil
 }
 
-// set takes one object that was added or changed.
-func (s *Source) set(i int, it *item) {
+// set takes one object that was added or changed, unless there is too much of its
+// kind.
+func (s *Source) set(i int, it *item, added bool) {
 	s.mu.Lock()
+	b := &s.bounds[i]
+	old := s.items[i][it.key]
+	if old == nil && b.refuses(it) {
+		if added {
+			b.leave(it)
+		}
+		s.mu.Unlock()
+		return
+	}
+	if old != nil {
+		b.taken -= old.size
+	}
+	b.taken += it.size
 	changed, look := s.keep(i, it)
+	s.trim(i)
 	changed = changed && s.ready
 	s.mu.Unlock()
 	if changed {
@@ -101,6 +119,7 @@ func (s *Source) remove(i int, obj any) error {
 	}
 	key := object.Key{Namespace: om.GetNamespace(), Name: om.GetName()}
 	s.mu.Lock()
+	s.noteGone(i, key)
 	s.forget(i, key)
 	ready := s.ready
 	s.mu.Unlock()
@@ -112,9 +131,11 @@ func (s *Source) remove(i int, obj any) error {
 
 // forget takes an object away. The caller holds mu.
 func (s *Source) forget(i int, key object.Key) {
-	if _, there := s.items[i][key]; !there {
+	it, there := s.items[i][key]
+	if !there {
 		return
 	}
+	s.bounds[i].taken -= it.size
 	delete(s.items[i], key)
 	gone := s.kinds[i].one()
 	if om, ok := gone.(metav1.Object); ok {
@@ -126,7 +147,7 @@ func (s *Source) forget(i int, key object.Key) {
 
 // replace takes all objects of a kind, in one step: between two lists nobody sees
 // half of one.
-func (s *Source) replace(i int, items []*item) {
+func (s *Source) replace(i int, items []*item, b room) {
 	var look []ref
 	s.mu.Lock()
 	before := s.items[i]
@@ -150,7 +171,9 @@ func (s *Source) replace(i int, items []*item) {
 	for _, key := range gone {
 		s.forget(i, key)
 	}
-	any = any || len(gone) > 0
+	any = any || len(gone) > 0 || (b.left > 0) != (s.bounds[i].left > 0)
+	s.bounds[i] = b
+	s.collectOwn()
 	first := !s.ready && s.health.synced(i)
 	s.ready = s.ready || first
 	any = s.ready && (any || first)

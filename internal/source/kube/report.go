@@ -283,7 +283,7 @@ func (r *reporter) setMissing(resource string, f *model.Finding) bool {
 	if was == (f != nil) {
 		return false
 	}
-	r.source.setOwn(all)
+	r.source.setMissing(all)
 	return true
 }
 

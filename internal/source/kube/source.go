@@ -54,7 +54,11 @@ type Source struct {
 	health  *health
 	clients atomic.Pointer[clients]
 	// firstRetry is the constant, but for tests.
-	firstRetry time.Duration
+	firstRetry  time.Duration
+	refillEvery time.Duration
+	limit       room
+	// refill gets a value when a kind has room for what was left out; as kinds.
+	refill []chan struct{}
 	// changed is set by Run before anything can call it.
 	changed  func()
 	reporter *reporter
@@ -64,10 +68,12 @@ type Source struct {
 	mu         sync.Mutex
 	translator *translate.Translator
 	items      []map[object.Key]*item // as kinds
+	bounds     []room                 // as kinds
 	ready      bool                   // all kinds have been read
-	// own is what this source finds about itself, and merged the whole of it.
-	own, merged []model.Finding
-	mergedWith  *model.Finding
+	// own is what this source finds about itself, missing what its reporter may not, and
+	// merged the whole of it.
+	own, missing, merged []model.Finding
+	mergedWith           *model.Finding
 }
 
 var (
@@ -98,6 +104,7 @@ func New(cfg Config) (*Source, error) {
 	s := &Source{
 		cfg: cfg, kinds: watched(), seed: maphash.MakeSeed(),
 		translator: translate.New(cfg.Options), changed: func() {}, firstRetry: firstRetry,
+		refillEvery: refillEvery, limit: room{objects: MostObjects, bytes: MostBytes},
 	}
 	where := cfg.Kubeconfig
 	if where == "" {
@@ -106,6 +113,8 @@ func New(cfg Config) (*Source, error) {
 	s.health = newHealth(s.kinds, where, &s.cfg)
 	for range s.kinds {
 		s.items = append(s.items, make(map[object.Key]*item))
+		s.bounds = append(s.bounds, s.limit)
+		s.refill = append(s.refill, make(chan struct{}, 1))
 	}
 	c, err := connect(cfg.Kubeconfig, s.userAgent())
 	if err != nil {
@@ -167,12 +176,18 @@ func (s *Source) fragment() model.Fragment {
 	return f
 }
 
-// setOwn replaces what this source finds about itself.
-func (s *Source) setOwn(findings []model.Finding) {
+// setTold replaces what the reporter finds.
+func (s *Source) setMissing(findings []model.Finding) {
 	s.mu.Lock()
-	s.own, s.merged = findings, nil
+	s.missing = findings
+	s.collectOwn()
 	s.mu.Unlock()
 	s.changed()
+}
+
+// collectOwn gathers what this source finds about itself. The caller holds mu.
+func (s *Source) collectOwn() {
+	s.own, s.merged = append(s.bounded(), s.missing...), nil
 }
 
 // asks reports whether the object wants to be told where it is served.

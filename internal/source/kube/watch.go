@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -85,9 +86,39 @@ const (
 	lastRetry  = 5 * time.Second
 )
 
-// reflect keeps one kind fresh until ctx ends. It is a bare reflector: between the
-// connection and the Translator lies no queue, no second copy and no goroutine.
+// refillEvery is the least time between two lists that are made to fill the room of
+// objects that went.
+const refillEvery = time.Minute
+
+// reflect keeps one kind fresh until ctx ends.
 func (s *Source) reflect(ctx context.Context, i int) {
+	for ctx.Err() == nil {
+		again, cancel := context.WithCancel(ctx)
+		var wg sync.WaitGroup
+		wg.Go(func() { s.reflectOnce(again, i) })
+		pause(ctx, s.refillEvery)
+		select {
+		case <-ctx.Done():
+		case <-s.refill[i]:
+		}
+		cancel()
+		wg.Wait()
+	}
+}
+
+// pause waits, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// reflectOnce is a bare reflector: between the connection and the Translator lies no
+// queue, no second copy and no goroutine.
+func (s *Source) reflectOnce(ctx context.Context, i int) {
 	k := &s.kinds[i]
 	logger := klog.FromContext(ctx)
 	cache.NewReflectorWithOptions(s.listWatch(i), k.one(), &store{source: s, i: i}, cache.ReflectorOptions{
@@ -140,6 +171,8 @@ type store struct {
 	i      int
 	// buffer is used by the reflector's goroutine only.
 	buffer []byte
+	// listing is what has come in of a list that is not complete yet.
+	listing *listing
 }
 
 var (
@@ -147,35 +180,55 @@ var (
 	_ cache.TransformingStore = (*store)(nil)
 )
 
-func (st *store) Add(obj any) error    { return st.Update(obj) }
+func (st *store) Add(obj any) error    { return st.set(obj, true) }
+func (st *store) Update(obj any) error { return st.set(obj, false) }
 func (st *store) Resync() error        { return nil }
 func (st *store) Delete(obj any) error { return st.source.remove(st.i, obj) }
 
-func (st *store) Update(obj any) error {
+func (st *store) set(obj any, added bool) error {
 	it, err := st.item(obj)
 	if err != nil {
 		return err
 	}
-	st.source.set(st.i, it)
+	st.source.set(st.i, it, added)
 	return nil
 }
 
 func (st *store) Replace(list []any, _ string) error {
+	b := st.source.limit
+	if st.listing != nil {
+		b.cut, st.listing = st.listing.bound.cut, nil
+	}
 	items := make([]*item, 0, len(list))
 	for _, obj := range list {
 		it, err := st.item(obj)
 		if err != nil {
 			return err
 		}
+		if it.object == nil {
+			b.left++ // while it came in
+			continue
+		}
 		items = append(items, it)
 	}
-	st.source.replace(st.i, items)
+	items = b.fit(items)
+	for _, it := range items {
+		b.taken += it.size
+	}
+	st.source.replace(st.i, items, b)
 	return nil
 }
 
 // Transformer makes the first list small while it still comes in.
 func (st *store) Transformer() cache.TransformFunc {
-	return func(obj any) (any, error) { return st.item(obj) }
+	st.listing = &listing{bound: st.source.limit}
+	return func(obj any) (any, error) {
+		it, err := st.item(obj)
+		if err == nil {
+			st.listing.add(it)
+		}
+		return it, err
+	}
 }
 
 // logger is where client-go may log. It calls much a warning that is ordinary
