@@ -75,13 +75,13 @@ func (d *disk) recall(gen string) (model.State, error) {
 func recallObject(s *model.State, key string, value json.RawMessage) error {
 	switch {
 	case strings.HasPrefix(key, listenerKey):
-		return recallOne(&s.Listeners, value)
+		return recallOne(&s.Listeners, strings.TrimPrefix(key, listenerKey), listenerName, value)
 	case strings.HasPrefix(key, routeKey):
-		return recallOne(&s.Routes, value)
+		return recallOne(&s.Routes, strings.TrimPrefix(key, routeKey), routeName, value)
 	case strings.HasPrefix(key, backendKey):
-		return recallOne(&s.Backends, value)
+		return recallOne(&s.Backends, strings.TrimPrefix(key, backendKey), backendName, value)
 	case strings.HasPrefix(key, probeKey):
-		return recallOne(&s.Probes, value)
+		return recallOne(&s.Probes, strings.TrimPrefix(key, probeKey), probeName, value)
 	}
 	return nil
 }
@@ -173,10 +173,13 @@ func openJournal(path string) (*journal.Journal, error) {
 	return journal.Open(path, func(string, json.RawMessage) error { return nil })
 }
 
-func recallOne[T any](list *[]*T, value json.RawMessage) error {
+func recallOne[T any](list *[]*T, want string, name func(*T) string, value json.RawMessage) error {
 	x := new(T)
 	if err := json.Unmarshal(value, x); err != nil {
 		return fmt.Errorf("recall: %w", err)
+	}
+	if name(x) != want || want == "" {
+		return fmt.Errorf("recall: %.80q is there as %.80q", name(x), want)
 	}
 	*list = append(*list, x)
 	return nil
