@@ -42,7 +42,7 @@ func measureNode(ctx context.Context, w *world, _ *edge) error {
 		}
 		s := spreadOf(last)
 		w.record(w.services, "node dies ("+death.what+") -> well", s.String(), "2 s", s.max <= 2*time.Second)
-		w.note(w.services, "failed / over 1 s", fmt.Sprintf("%d / %d of %d", failed, slow, sent))
+		w.note(w.services, death.what+": failed / over 1 s", fmt.Sprintf("%d / %d of %d", failed, slow, sent))
 	}
 	return nil
 }

@@ -151,9 +151,6 @@ func (r *recorder) keep() ([]result, error) {
 		if d := order[a.Family] - order[b.Family]; d != 0 {
 			return d
 		}
-		if a.What != b.What { // the same at every size, one below the other
-			return strings.Compare(a.What, b.What)
-		}
 		return a.Services - b.Services
 	})
 	text, err = json.MarshalIndent(kept, "", "  ")
@@ -167,13 +164,44 @@ func (r *recorder) keep() ([]result, error) {
 var page string
 
 func render(all []result) ([]byte, error) {
-	t, err := template.New("page.md").Funcs(template.FuncMap{"thousands": thousands, "verdict": result.verdict}).Parse(page)
+	t, err := template.New("page.md").Funcs(template.FuncMap{"thousands": thousands}).Parse(page)
 	if err != nil {
 		return nil, err
 	}
+	sizes, lines := matrix(all)
 	var b strings.Builder
-	err = t.Execute(&b, map[string]any{"Results": all, "Runs": runs(all), "Rows": rowNames()})
+	err = t.Execute(&b, map[string]any{"Sizes": sizes, "Lines": lines, "Runs": runs(all), "Rows": rowNames()})
 	return []byte(b.String()), err
+}
+
+// line is what was measured at every size.
+type line struct {
+	What, Goal string
+	Cells      []string // by size
+}
+
+// matrix is a line for each thing and a column for each size.
+func matrix(all []result) (sizes []int, lines []*line) {
+	for _, x := range all {
+		sizes = append(sizes, x.Services)
+	}
+	slices.Sort(sizes)
+	sizes = slices.Compact(sizes)
+	of := map[string]*line{}
+	for _, x := range all {
+		l := of[x.What]
+		if l == nil {
+			l = &line{What: x.What, Goal: x.Goal, Cells: make([]string, len(sizes))}
+			of[x.What] = l
+			lines = append(lines, l)
+		}
+		cell := x.Measured
+		if x.Met != nil && !*x.Met {
+			cell = "**" + cell + "**"
+		}
+		l.Cells[slices.Index(sizes, x.Services)] = cell
+	}
+	return sizes, lines
 }
 
 // runs says of each day, commit and machine which rows are from there.

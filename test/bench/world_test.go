@@ -133,7 +133,7 @@ func (w *world) link(node int, up bool) error {
 
 func (w *world) build() {
 	w.binary = filepath.Join(w.t.TempDir(), "landfall")
-	build := exec.CommandContext(w.t.Context(), "go", "build", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w", "-o", w.binary, "../../cmd/landfall")
+	build := exec.CommandContext(w.t.Context(), "go", "build", "-buildvcs=false", "-trimpath", "-o", w.binary, "../../cmd/landfall")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		w.t.Fatalf("build landfall: %v\n%s", err, out)
