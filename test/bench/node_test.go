@@ -73,6 +73,9 @@ func (w *world) dieOnce(ctx context.Context, e *edge, die, back func() error) (*
 	if l.example != "" {
 		w.say("  %s", l.example)
 	}
+	if l.lastBad.Sub(died) > 2*time.Second {
+		w.say("  after %.1f s still; the edge says: %s", l.lastBad.Sub(died).Seconds(), e.log())
+	}
 	if err := w.untilUp(ctx, e); err != nil {
 		return nil, 0, err
 	}

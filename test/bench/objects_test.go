@@ -18,17 +18,17 @@ func name(i int) string { return fmt.Sprint("s", i) }
 
 func host(i int) string { return name(i) + ".test" }
 
-// service is of type NodePort, so that both ways lead to it. The node ports of the
-// Services that are always there are known.
+// service is one that pods are behind. The first ones have a node port too.
 func service(i int) *corev1.Service {
 	s := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: name(i), Annotations: map[string]string{hostAnnotation: host(i)}},
 		Spec: corev1.ServiceSpec{
-			Type: corev1.ServiceTypeNodePort, Selector: map[string]string{"app": name(i)},
+			Selector: map[string]string{"app": name(i)},
 			Ports: []corev1.ServicePort{{Name: "http", Port: 80, TargetPort: intstr.FromInt32(podPort)}},
 		},
 	}
 	if i < nodePorts {
+		s.Spec.Type = corev1.ServiceTypeNodePort
 		s.Spec.Ports[0].NodePort = int32(firstNode + i)
 	}
 	return s

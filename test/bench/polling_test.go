@@ -153,11 +153,13 @@ type polledService struct {
 	Port       int32
 }
 
+// hosted are the Services with a host. Those without a node port get that of the
+// first, so that there are as many as there are.
 func hosted(list corev1.ServiceList) []polledService {
 	var all []polledService
 	for _, s := range list.Items {
 		if h := s.Annotations[hostAnnotation]; h != "" {
-			all = append(all, polledService{s.Name, h, s.Spec.Ports[0].NodePort})
+			all = append(all, polledService{s.Name, h, max(s.Spec.Ports[0].NodePort, firstNode)})
 		}
 	}
 	return all
@@ -271,7 +273,7 @@ func (p *poller) node(ctx context.Context) (time.Duration, error) {
 func (p *poller) route(ctx context.Context) (time.Duration, error) {
 	i := p.fresh()
 	s := service(i)
-	s.Spec.Ports[0].NodePort = spareNodePort
+	s.Spec.Type, s.Spec.Ports[0].NodePort = corev1.ServiceTypeNodePort, spareNodePort
 	if _, err := p.clients.CoreV1().Services(namespace).Create(ctx, s, metav1.CreateOptions{}); err != nil {
 		return 0, err
 	}

@@ -159,7 +159,7 @@ var (
 		`  tcp-request connection reject(?: unless \{ src -f /var/lib/landfall/haproxy/lists/` + name + ` \}(?: !\{ src_is_unix \})?)?`,
 		`  tcp-request connection (?:track-sc[0-9] |set-var\(sess\.client\) |sc-inc-gpc0\(0\)|reject if )[A-Za-z0-9 ._:,/(){}-]*`,
 		`  server [0-9a-f.:]+_[0-9]+ [0-9a-f.:\[\]]+:[0-9]+ weight [0-9]+[A-Za-z0-9._:/, -]*`,
-		`  server home:[a-z0-9.-]+ [0-9a-f.:\[\]]+:[0-9]+ check inter 500ms rise 2 fall 2 addr [0-9a-f.:\[\]]+ port [0-9]+`,
+		`  server home:[a-z0-9.-]+ [0-9a-f.:\[\]]+:[0-9]+ check inter 500ms fastinter 250ms rise 2 fall 2 addr [0-9a-f.:\[\]]+ port [0-9]+`,
 		`  server-template landfall-slot- [0-9]+ 127\.0\.0\.1:9181 [a-z0-9. ]+`,
 		`  (?:balance|hash-type|default_backend|stick-table|stick|log|mode|timeout|option|http-check)(?: [A-Za-z0-9._:/-]+)+`,
 		`  option httpchk GET '/healthz'`,

@@ -34,8 +34,14 @@ func (r renderer) track(probe string) string {
 // probeBackend is the backend that holds the probes with p's path.
 func probeBackend(p *model.Probe) string { return probesPrefix + encode(p.Path) }
 
-// probeTiming is when a probe is sent and what is made of the answers.
-const probeTiming = "inter 500ms rise 2 fall 2"
+// probeTiming is when a probe is sent and what is made of the answers. A node that
+// dies in the moment after a good answer is out when the next probe, and the one
+// that is sent soon after to make sure, have not been answered for probeTimeout
+// each: after 500 + 500 + 250 + 500 ms, which is within two seconds.
+const (
+	probeTiming  = "inter 500ms fastinter 250ms rise 2 fall 2"
+	probeTimeout = "500ms"
+)
 
 // probeSections are the backends of all probes, one per path, because a path
 // belongs to a backend.
@@ -48,7 +54,7 @@ func (r renderer) probeSections(probes []*model.Probe) string {
 	slots := slotCounts(probes)
 	for _, path := range slices.Sorted(maps.Keys(byPath)) {
 		fmt.Fprintf(&b, "backend %s%s from landfall-http\n", probesPrefix, encode(path))
-		fmt.Fprintf(&b, "  log global\n  option httpchk GET %s\n  http-check expect status 200\n", quote(path))
+		fmt.Fprintf(&b, "  log global\n  option httpchk GET %s\n  http-check expect status 200\n  timeout check %s\n", quote(path), probeTimeout)
 		for _, p := range byPath[path] {
 			addr, port := r.settings.checkAddress(p)
 			fmt.Fprintf(&b, "  server %s %s check %s addr %s port %d\n", encode(p.Name),
