@@ -24,7 +24,7 @@ func service(i int) *corev1.Service {
 		ObjectMeta: metav1.ObjectMeta{Name: name(i), Annotations: map[string]string{hostAnnotation: host(i)}},
 		Spec: corev1.ServiceSpec{
 			Selector: map[string]string{"app": name(i)},
-			Ports: []corev1.ServicePort{{Name: "http", Port: 80, TargetPort: intstr.FromInt32(podPort)}},
+			Ports:    []corev1.ServicePort{{Name: "http", Port: 80, TargetPort: intstr.FromInt32(podPort)}},
 		},
 	}
 	if i < nodePorts {
