@@ -49,7 +49,7 @@ without a lost request.`,
 	root.SetHelpTemplate(helpTemplate)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(edgeCommand(), renderCommand(), checkCommand(), statusCommand(), approveCommand(), stopCommand(),
-		cleanupCommand(), demoCommand(), versionCommand())
+		cleanupCommand(), demoCommand(), phoneHomeCommand(), versionCommand())
 	describeExits(root, allExits()...)
 	return root
 }

@@ -38,7 +38,7 @@ func testSupport() []string {
 
 // services are beside the flow from source to engine.
 func services() []string {
-	return []string{"internal/certs", "internal/signin", "internal/nfs", "internal/backup", "internal/install"}
+	return []string{"internal/certs", "internal/signin", "internal/nfs", "internal/backup", "internal/install", "internal/phonehome"}
 }
 
 func join(lists ...[]string) []string {
