@@ -348,7 +348,9 @@ func TestDamagedState(t *testing.T) {
 		"other source":  {strings.Replace(head, `"source":"a"`, `"source":"b"`, 1) + one + two, "a: !SourceNotSynced !KeptStateDamaged\n"},
 		"other name":    {head + one + strings.Replace(two, `"a/two"}`, `"b/two"}`, 1), "a: !SourceNotSynced !KeptStateDamaged\n"},
 		"other type":    {head + one + `{"k":"backend a/two","v":[]}` + "\n", "a: !SourceNotSynced !KeptStateDamaged\n"},
-		"other key":     {head + one + two + `{"k":"x","v":1}` + "\n", "a: !SourceNotSynced !KeptStateDamaged\n"},
+		"newer key":     {head + one + two + `{"k":"x","v":1}` + "\n", "a: one two !SourceNotSynced\n"},
+		"tomorrow":      {strings.Replace(head, "2026", "2126", 1) + one + two, "a: one two !SourceNotSynced\n"},
+		"long ago":      {strings.Replace(head, "2026", "1970", 1) + one + two, "a: one two !SourceNotSynced\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
