@@ -22,6 +22,9 @@ const (
 	// lookEvery is how often the files are looked at in case that something was
 	// not told of.
 	lookEvery = 30 * time.Second
+	// placeEvery is how often it is seen whether another folder is in the place of
+	// the one that is watched: nobody tells of a file system that is mounted over it.
+	placeEvery = 2 * time.Second
 	// lookOften takes its place while the folder cannot be read or watched.
 	lookOften = time.Second
 )
@@ -47,6 +50,8 @@ func (s *Source) Run(ctx context.Context, changed func()) error {
 	r.watch, r.blind = newWatch()
 	defer r.watch.close()
 	r.look(s.now())
+	place := time.NewTicker(placeEvery)
+	defer place.Stop()
 	for {
 		if s.publish() {
 			changed()
@@ -62,6 +67,10 @@ func (s *Source) Run(ctx context.Context, changed func()) error {
 		case err := <-r.watch.errors():
 			s.log.Debug("events lost", "cause", err)
 			r.lookAt = s.now()
+		case <-place.C:
+			if r.watch.replaced(r.dir) {
+				r.lookAt = s.now()
+			}
 		case <-timer.C:
 		}
 		timer.Stop()

@@ -96,6 +96,13 @@ func (w *watch) follow(dir string, links []string) (more bool, err error) {
 	return more, err
 }
 
+// replaced reports whether another folder is there than the one that is watched.
+func (w *watch) replaced(dir string) bool {
+	watched := w.dirs[dir]
+	info, err := os.Stat(dir)
+	return watched != nil && (err != nil || !os.SameFile(watched, info))
+}
+
 // leads adds what leads to path: the folder of each symlink on the way, the one it
 // ends in, and, where something is missing, the one that would hold it.
 func leads(path string, dirs, ways map[string]bool) {
