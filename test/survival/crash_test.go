@@ -23,6 +23,7 @@ const sweepKey = "LANDFALL_TEST_EVERY_STEP"
 // found by watching it make the change once. Each time a new agent finishes the
 // change, what is on disk equals what runs, and no request fails.
 func TestKilledAtEveryStep(t *testing.T) {
+	t.Parallel()
 	testneed.Binary(t, "strace")
 	for _, way := range []string{"runtime", "reload"} {
 		t.Run(way, func(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 // lasts, starts no second HAProxy, and has everything live afterwards. Requests
 // may hang with the worker; none fails.
 func TestHAProxyHangs(t *testing.T) {
+	t.Parallel()
 	for _, victim := range []string{"worker", "master"} {
 		t.Run(victim, func(t *testing.T) {
 			t.Parallel()
@@ -27,6 +28,7 @@ func TestHAProxyHangs(t *testing.T) {
 			e.start()
 			e.answers("shop.test", "shop")
 			e.answers("other.test", "other")
+			e.ready() // the agent too knows that HAProxy has started
 			master, pid := e.workers()
 			if victim == "master" {
 				pid = master

@@ -28,7 +28,8 @@ func (e *edge) crowd(n int, server netip.AddrPort) {
 
 // TestHAProxyKilled: with 1,000 Services, HAProxy's worker and its master are
 // killed. This does lose requests; the agent has HAProxy back with everything as it
-// was. How long that takes is printed, and proves nothing here.
+// was. How long that takes is printed, and proves nothing here. It runs before the
+// other tests, which run at the same time, so that the figure says something.
 func TestHAProxyKilled(t *testing.T) {
 	for _, victim := range []string{"worker", "master"} {
 		t.Run(victim, func(t *testing.T) {
