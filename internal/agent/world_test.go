@@ -24,6 +24,7 @@ type sources struct {
 
 	mu       sync.Mutex
 	changed  func()
+	unheard  bool // there was an answer before there was a changed
 	answer   []model.Fragment
 	reads    int
 	reported [][]model.Finding
@@ -38,7 +39,12 @@ func (s *sources) Run(ctx context.Context, changed func()) error {
 	s.changed = changed
 	broken := s.broken
 	s.broken = nil
+	unheard := s.unheard
+	s.unheard = false
 	s.mu.Unlock()
+	if unheard {
+		changed()
+	}
 	if broken != nil {
 		return broken
 	}
@@ -73,6 +79,7 @@ func (s *sources) ask(f ...model.Fragment) {
 	s.mu.Lock()
 	s.answer = f
 	changed := s.changed
+	s.unheard = changed == nil
 	s.mu.Unlock()
 	if changed != nil {
 		changed()

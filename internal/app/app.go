@@ -60,6 +60,7 @@ type App struct {
 	stopping   chan struct{} // closed: the loop is to end
 	agentEnded chan struct{} // closed: it has
 	ending     chan struct{} // closed: so is everything else
+	started    chan struct{} // closed: a turn has gone well
 }
 
 // New makes an edge and takes its state folder and its admin sockets. Nothing is
@@ -67,7 +68,7 @@ type App struct {
 func New(ctx context.Context, edge *spec.Edge, o Options) (_ *App, err error) {
 	a := &App{
 		edge: edge, log: o.Log,
-		stopping: make(chan struct{}), agentEnded: make(chan struct{}), ending: make(chan struct{}),
+		stopping: make(chan struct{}), agentEnded: make(chan struct{}), ending: make(chan struct{}), started: make(chan struct{}),
 	}
 	defer func() {
 		if err != nil {
@@ -114,14 +115,20 @@ func (a *App) newAgent(edge *spec.Edge, o Options) error {
 	if err != nil {
 		return err
 	}
+	var once sync.Once
 	a.metrics = admin.NewMetrics(o.Version, func() status.Snapshot { return a.agent.Snapshot() })
 	a.agent, err = agent.New(agent.Config{
 		Name: edge.Name, Sources: set, Engine: a.engine,
 		VIPs:     func() []model.VIP { return vips(edge) },
 		HTTPPort: edge.HTTP.Port, DefaultBackend: file.BackendName(edge.DefaultBackend), Reserved: reserved(edge),
-		Guard:      guard(edge),
-		Log:        o.Log,
-		OnTurn:     a.metrics.Turn,
+		Guard: guard(edge),
+		Log:   o.Log,
+		OnTurn: func(took time.Duration, err error) {
+			a.metrics.Turn(took, err)
+			if err == nil {
+				once.Do(func() { close(a.started) })
+			}
+		},
 		OnFindings: o.OnFindings,
 		OnApplied: func(p plan.Plan, applied engine.Applied) {
 			a.metrics.Applied(p, applied)
@@ -207,6 +214,7 @@ func (a *App) Run(ctx context.Context) error {
 			a.log.Error("the admin sockets are gone", "error", err)
 		}
 	})
+	wg.Go(func() { frugal(ctx, a.started) })
 	wg.Go(func() {
 		select {
 		case <-ctx.Done():

@@ -18,17 +18,19 @@ func name(i int) string { return fmt.Sprint("s", i) }
 
 func host(i int) string { return name(i) + ".test" }
 
-// service is one that pods are behind. The first ones have a node port too.
+// service is one that pods are behind. The first ones have a node port too. The
+// others are headless, since kube-apiserver looks at all cluster addresses for each
+// that it gives, which takes minutes for thousands.
 func service(i int) *corev1.Service {
 	s := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: name(i), Annotations: map[string]string{hostAnnotation: host(i)}},
 		Spec: corev1.ServiceSpec{
-			Selector: map[string]string{"app": name(i)},
-			Ports:    []corev1.ServicePort{{Name: "http", Port: 80, TargetPort: intstr.FromInt32(podPort)}},
+			ClusterIP: corev1.ClusterIPNone, Selector: map[string]string{"app": name(i)},
+			Ports: []corev1.ServicePort{{Name: "http", Port: 80, TargetPort: intstr.FromInt32(podPort)}},
 		},
 	}
 	if i < nodePorts {
-		s.Spec.Type = corev1.ServiceTypeNodePort
+		s.Spec.Type, s.Spec.ClusterIP = corev1.ServiceTypeNodePort, ""
 		s.Spec.Ports[0].NodePort = int32(firstNode + i)
 	}
 	return s
@@ -37,7 +39,7 @@ func service(i int) *corev1.Service {
 // portService is one on a front port of its own.
 func portService(i int, port int32) *corev1.Service {
 	s := service(i)
-	s.Spec.Type = corev1.ServiceTypeLoadBalancer
+	s.Spec.Type, s.Spec.ClusterIP = corev1.ServiceTypeLoadBalancer, ""
 	s.Spec.LoadBalancerClass = ptr.To("landfall.dev/edge")
 	s.Spec.Ports[0].Port = port
 	return s

@@ -273,7 +273,8 @@ func (p *poller) node(ctx context.Context) (time.Duration, error) {
 func (p *poller) route(ctx context.Context) (time.Duration, error) {
 	i := p.fresh()
 	s := service(i)
-	s.Spec.Type, s.Spec.Ports[0].NodePort = corev1.ServiceTypeNodePort, spareNodePort
+	s.Spec.Type, s.Spec.ClusterIP = corev1.ServiceTypeNodePort, ""
+	s.Spec.Ports[0].NodePort = spareNodePort
 	if _, err := p.clients.CoreV1().Services(namespace).Create(ctx, s, metav1.CreateOptions{}); err != nil {
 		return 0, err
 	}
