@@ -134,7 +134,7 @@ func (e *edge) untilServed(ctx context.Context) (time.Time, error) {
 // settle waits until the edge has no work left, such as telling objects where
 // they are served.
 func (e *edge) settle(ctx context.Context) error {
-	const idle, most = 0.05, 240
+	const idle, most = 0.05, 480
 	window, calm := min(250*time.Millisecond, e.duration/10), 0
 	for range most {
 		before := e.cpu()
