@@ -27,6 +27,10 @@ comma := ,
 RELEASES ?= trixie sid
 
 VERSION ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),dev)
+# What "make image" makes, and where.
+IMAGE ?= localhost/landfall
+ARCHES ?= amd64 arm64
+DIST ?= dist
 FUZZTIME ?= 60s
 BENCH ?= .
 # What "make bench" measures; empty is everything, as test/bench says.
@@ -55,6 +59,15 @@ go:
 .PHONY: build
 build: go ## build bin/landfall, static
 	CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/landfall ./cmd/landfall
+
+.PHONY: image
+image: go ## pack images of the phone-home agent into dist, with no Docker
+	@for arch in $(ARCHES); do \
+		CGO_ENABLED=0 GOARCH=$$arch go build -tags phonehome -buildvcs=false -trimpath -ldflags '-s -w -X main.version=$(VERSION)' \
+			-o '$(DIST)'/landfall-$$arch ./cmd/landfall; \
+	done
+	@go run -C hack/image . -name '$(IMAGE)' -version '$(VERSION)' -o '$(abspath $(DIST))' \
+		$(foreach arch,$(ARCHES),$(arch)='$(abspath $(DIST))/landfall-$(arch)')
 
 .PHONY: demo
 demo: go ## show it on this machine, with no cluster: make demo ARGS="--help"

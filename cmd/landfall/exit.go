@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-
-	"github.com/landfall-edge/landfall/internal/app"
 )
 
 // The exit codes of every command. They are a promise to scripts.
@@ -58,6 +56,11 @@ func allExits() []int {
 	return codes
 }
 
+// usageError is a flag with a value that it cannot have.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
+
 // exitCode is the code for what a command returned.
 func exitCode(err error) int {
 	var silent silentError
@@ -66,27 +69,10 @@ func exitCode(err error) int {
 		return exitOK
 	case errors.As(err, &silent):
 		return silent.code
-	case !errors.As(err, new(ranError)), errors.As(err, new(usageError)), errors.As(err, new(couldNotCheck)):
+	case !errors.As(err, new(ranError)), errors.As(err, new(usageError)):
 		return exitUsage
 	}
-	switch app.Classify(err) {
-	case app.BadFile:
-		return exitUsage
-	case app.NoHAProxy:
-		return exitNoHAProxy
-	case app.PortInUse:
-		return exitPortInUse
-	case app.NoBind:
-		return exitNoBind
-	case app.LongSocket:
-		return exitSocketPath
-	case app.Credentials:
-		return exitCredentials
-	case app.NotRunning:
-		return exitNotRunning
-	default:
-		return exitFailure
-	}
+	return exitOf(err)
 }
 
 // describeExits puts the codes that a command may end with in its help.

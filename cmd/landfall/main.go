@@ -9,8 +9,6 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
-
-	"github.com/landfall-edge/landfall/internal/app"
 )
 
 // version is set by the linker.
@@ -48,8 +46,7 @@ without a lost request.`,
 	}
 	root.SetHelpTemplate(helpTemplate)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(edgeCommand(), renderCommand(), checkCommand(), statusCommand(), approveCommand(), stopCommand(),
-		cleanupCommand(), demoCommand(), phoneHomeCommand(), versionCommand())
+	root.AddCommand(commands()...)
 	describeExits(root, allExits()...)
 	return root
 }
@@ -60,11 +57,6 @@ const helpTemplate = `{{with (or .Long .Short)}}{{. | trimTrailingWhitespaces}}
 {{end}}{{if or .Runnable .HasSubCommands}}{{.UsageString}}{{end}}{{with index .Annotations "exits"}}
 Exit codes:
 {{.}}{{end}}`
-
-// withFile adds the flag that every command about an edge has.
-func withFile(c *cobra.Command) *string {
-	return c.Flags().StringP("config", "c", app.DefaultFile, "the edge's `FILE`")
-}
 
 // does makes a command of a call that takes no arguments, and marks its errors as
 // those of the call, not of how it was called.

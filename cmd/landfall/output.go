@@ -1,10 +1,15 @@
+//go:build !phonehome
+
 package main
 
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"os"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/landfall-edge/landfall/internal/status"
 )
@@ -37,7 +42,16 @@ func (o *output) print(c *cobra.Command, value any, table func(status.Format) st
 	return err
 }
 
-// usageError is a flag with a value that it cannot have.
-type usageError string
-
-func (e usageError) Error() string { return string(e) }
+// format is how tables are written to w: with colours and cut to its width on a
+// terminal, plain and whole elsewhere.
+func format(w io.Writer) status.Format {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return status.Format{}
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || width < 40 {
+		width = 80
+	}
+	return status.Format{Width: width, Color: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+}

@@ -1,3 +1,5 @@
+//go:build !phonehome
+
 package main
 
 import (

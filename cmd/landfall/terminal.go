@@ -9,23 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
-
-	"github.com/landfall-edge/landfall/internal/status"
 )
-
-// format is how tables are written to w: with colours and cut to its width on a
-// terminal, plain and whole elsewhere.
-func format(w io.Writer) status.Format {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return status.Format{}
-	}
-	width, _, err := term.GetSize(int(f.Fd()))
-	if err != nil || width < 40 {
-		width = 80
-	}
-	return status.Format{Width: width, Color: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
-}
 
 // logFlags are how a command logs.
 type logFlags struct{ format, level string }
