@@ -149,7 +149,7 @@ func (g *guarding) acquit() {
 	g.routes = slices.DeleteFunc(g.routes, func(r *model.Route) bool {
 		f := g.fragment(r.Origin.Source)
 		return f == nil || g.aside(r.Name) || g.aside(r.Listener) || asksForRoute(f, r) ||
-			taken[matchOf(r)] || !g.open(r) || len(g.reachable(r)) == 0
+			taken[matchOf(r)] || !g.open(r) || len(g.reachable(r)) == 0 || g.drains(r)
 	})
 	maps.DeleteFunc(g.backends, func(name string, b *model.Backend) bool {
 		f := g.fragment(b.Origin.Source)
@@ -230,6 +230,15 @@ func (g *guarding) reachable(r *model.Route) []model.WeightedBackend {
 		return r.Backends
 	}
 	return slices.DeleteFunc(slices.Clone(r.Backends), missing)
+}
+
+// drains reports whether all that a route leads to has been told to go, which is no
+// accident.
+func (g *guarding) drains(r *model.Route) bool {
+	return !slices.ContainsFunc(r.Backends, func(w model.WeightedBackend) bool {
+		b := find(g.Have.Backends, w.Name, backendName)
+		return b == nil || len(b.Endpoints) == 0 || serves(b)
+	})
 }
 
 // removals are the losses of each source, in the order of Asked.

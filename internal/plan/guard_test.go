@@ -384,3 +384,20 @@ func BenchmarkGuard(b *testing.B) {
 		})
 	}
 }
+
+// TestGuardLetsDrainedRoutesGo: routes whose endpoints were told to drain first are
+// no loss, however many they are.
+func TestGuardLetsDrainedRoutesGo(t *testing.T) {
+	f, have := site("homes", 10, 10)
+	_, want := without(f, have, 20)
+	for i, b := range have.Backends {
+		drained := *b
+		drained.Endpoints = slices.Clone(b.Endpoints)
+		drained.Endpoints[0].Draining = true
+		have.Backends[i] = &drained
+	}
+	f.Parts, f.Backends = nil, nil
+	if got := plan.Guard(guard(have, want, f)); len(got.Held) != 0 {
+		t.Errorf("held: %s", text(got.Held))
+	}
+}
