@@ -77,7 +77,7 @@ demo: go ## show it on this machine, with no cluster: make demo ARGS="--help"
 
 .PHONY: test-deps
 test-deps: go ## install and build what the tests run: HAProxy, kube-apiserver, etcd
-	@hack/need haproxy gcc ip setpriv strace
+	@hack/need haproxy gcc ip setpriv strace curl
 	@hack/build-kubernetes >/dev/null
 
 .PHONY: test

@@ -36,6 +36,9 @@ type Sources interface {
 	Status() []source.Status
 }
 
+// follower is Sources that want to know when what Read returned is served.
+type follower interface{ Turned() }
+
 // Config is what an Agent is made of.
 type Config struct {
 	Name    string // of the edge
@@ -144,9 +147,17 @@ func (a *Agent) turn(ctx context.Context, w wakeUp) error {
 		a.served, a.applied = out.State, true
 		a.record(p, applied, w)
 		a.report(ctx, out)
+		a.turned()
 		return nil
 	}
 	return fmt.Errorf("apply: objects are still being refused after %d rounds", maxRounds)
+}
+
+// turned tells the sources that what they asked for is served.
+func (a *Agent) turned() {
+	if f, ok := a.Sources.(follower); ok {
+		f.Turned()
+	}
 }
 
 func (a *Agent) input(fragments []model.Fragment, have model.State) desired.Input {

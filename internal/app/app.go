@@ -22,6 +22,7 @@ import (
 	"github.com/landfall-edge/landfall/internal/model"
 	"github.com/landfall-edge/landfall/internal/plan"
 	"github.com/landfall-edge/landfall/internal/source/file"
+	"github.com/landfall-edge/landfall/internal/source/phonehome"
 	"github.com/landfall-edge/landfall/internal/spec"
 	"github.com/landfall-edge/landfall/internal/status"
 )
@@ -30,6 +31,8 @@ import (
 const (
 	haproxyDir = "haproxy"
 	sourcesDir = "sources"
+	// phoneHomeDir is apart from that: what is there is the source's own.
+	phoneHomeDir = "phonehome"
 )
 
 // statsTimeout is how long the status waits for the engine's word.
@@ -43,6 +46,8 @@ type Options struct {
 	OnApplied func(plan.Plan, engine.Applied)
 	// OnFindings, if set, is told all findings whenever they are others than before.
 	OnFindings func([]model.Finding)
+	// passive sources only look: they neither listen nor write.
+	passive bool
 }
 
 // App is one edge: its sources, its engine, the loop between them, and the
@@ -52,6 +57,7 @@ type App struct {
 	log     *slog.Logger
 	engine  *haproxy.Engine
 	agent   *agent.Agent
+	phones  []*phonehome.Source
 	admin   *admin.Server
 	metrics *admin.Metrics
 	closers []func() // run in reverse
@@ -110,6 +116,11 @@ func (a *App) newAgent(edge *spec.Edge, o Options) error {
 	sources, err := newSources(edge, o, everySource)
 	if err != nil {
 		return err
+	}
+	for _, s := range sources {
+		if p, ok := s.(*phonehome.Source); ok {
+			a.phones = append(a.phones, p)
+		}
 	}
 	set, err := newSet(sources, filepath.Join(edge.StateDir, sourcesDir), grace)
 	if err != nil {
@@ -253,7 +264,12 @@ func (a *App) status(ctx context.Context, depth engine.Depth) status.Status {
 	ctx, cancel := context.WithTimeout(ctx, statsTimeout)
 	defer cancel()
 	stats, err := a.engine.Stats(ctx, depth)
-	return status.Build(time.Now(), a.agent.Snapshot(), depth, stats, err)
+	now := time.Now()
+	s := status.Build(now, a.agent.Snapshot(), depth, stats, err)
+	if depth == engine.Whole {
+		s.Registrations = registrations(now, a.phones)
+	}
+	return s
 }
 
 func (a *App) close() {

@@ -141,7 +141,9 @@ func (c *checker) sources(offline bool) {
 			c.ok("source "+s.Name, "left out (--offline)")
 			continue
 		}
-		if _, err := newSource(c.edge, s, c.options); err != nil {
+		o := c.options
+		o.passive = true
+		if _, err := newSource(c.edge, s, o); err != nil {
 			c.broken[s.Name] = true
 			c.finding("source "+s.Name, "%v", err)
 		}

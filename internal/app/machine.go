@@ -107,21 +107,26 @@ func machineAddresses() []netip.Addr {
 
 // reserved are the edge's own sockets, which nothing else may be.
 func reserved(edge *spec.Edge) []netip.AddrPort {
-	if edge.Admin.Listen == "" {
-		return nil
+	own := []string{edge.Admin.Listen}
+	for _, s := range edge.Sources {
+		if s.PhoneHome != nil {
+			own = append(own, s.PhoneHome.Listen)
+		}
 	}
-	host, port, err := net.SplitHostPort(edge.Admin.Listen)
-	if err != nil {
-		return nil
+	var out []netip.AddrPort
+	for _, listen := range own {
+		host, port, err := net.SplitHostPort(listen)
+		if err != nil { // it is turned off
+			continue
+		}
+		if host == "" {
+			host = "::"
+		}
+		if addr, err := netip.ParseAddrPort(net.JoinHostPort(host, port)); err == nil {
+			out = append(out, addr)
+		}
 	}
-	if host == "" {
-		host = "::"
-	}
-	addr, err := netip.ParseAddrPort(net.JoinHostPort(host, port))
-	if err != nil {
-		return nil
-	}
-	return []netip.AddrPort{addr}
+	return out
 }
 
 // mayBind reports an error if this process may not open a port at all, whoever

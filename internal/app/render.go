@@ -67,6 +67,7 @@ func (r Rendered) Write(_ context.Context, dir string) error {
 // once reads the sources that want takes, waiting for them as a start would, and
 // builds what they ask for. It writes nothing.
 func once(ctx context.Context, edge *spec.Edge, o Options, want func(spec.Source) bool) (*desired.Output, []source.Status, error) {
+	o.passive = true
 	sources, err := newSources(edge, o, want)
 	if err != nil {
 		return nil, nil, err

@@ -2,6 +2,8 @@ package app
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/landfall-edge/landfall/internal/source"
@@ -9,6 +11,9 @@ import (
 	"github.com/landfall-edge/landfall/internal/source/kube"
 	"github.com/landfall-edge/landfall/internal/source/kube/translate"
 	"github.com/landfall-edge/landfall/internal/source/manifests"
+	"github.com/landfall-edge/landfall/internal/source/phonehome"
+	"github.com/landfall-edge/landfall/internal/source/phonehome/auth"
+	"github.com/landfall-edge/landfall/internal/source/phonehome/registry"
 	"github.com/landfall-edge/landfall/internal/spec"
 )
 
@@ -42,9 +47,39 @@ func newSource(edge *spec.Edge, s spec.Source, o Options) (source.Source, error)
 		return manifests.New(manifests.Config{
 			Name: s.Name, Path: s.Manifests.Path, Options: objects(s.Name, s.Manifests.Objects), Logger: o.Log,
 		})
+	case s.PhoneHome != nil:
+		return phonehome.New(phoneHome(edge, s, o))
 	default:
 		return file.New(s.Name, s.Services), nil
 	}
+}
+
+// phoneHome is the file's words in the source's.
+func phoneHome(edge *spec.Edge, s spec.Source, o Options) phonehome.Config {
+	c := phonehome.Config{
+		Name: s.Name, Listen: s.PhoneHome.Listen, StateFile: filepath.Join(edge.StateDir, phoneHomeDir, s.Name+".jsonl"),
+		Passive: o.passive, Getenv: os.Getenv, Logger: o.Log,
+	}
+	if tls := s.PhoneHome.TLS; tls != nil {
+		c.CertFile, c.KeyFile = tls.CertFile, tls.KeyFile
+	}
+	for _, client := range s.PhoneHome.Clients {
+		out := phonehome.Client{
+			Client:    auth.Client{Name: client.Name, SHA256: client.TokenSHA256, File: client.TokenFile, Env: client.TokenEnv},
+			Allowance: registry.Allowance{Hosts: client.Hosts, Destinations: client.Destinations},
+		}
+		for _, p := range client.Ports {
+			out.Ports = append(out.Ports, registry.Range{First: p.First, Last: p.Last})
+		}
+		if a := client.ServiceAccount; a != nil {
+			out.Account = &auth.Account{
+				Issuer: a.Issuer, JWKSFile: a.JWKSFile, CAFile: a.CAFile,
+				Audience: a.Audience, Namespace: a.Namespace, Name: a.Account,
+			}
+		}
+		c.Clients = append(c.Clients, out)
+	}
+	return c
 }
 
 // objects are the file's words in the translators'.

@@ -73,6 +73,7 @@ func rules() []rule {
 	each([]string{"internal/source/file", "internal/source/file/..."}, join([]string{"internal/model", "internal/source", "internal/spec", "internal/source/file/..."}, ground()), "a source must not know who serves it, nor another source")
 	each([]string{"internal/source/kube"}, join([]string{"internal/model", "internal/source"}, translators(), ground()), "a source must not know who serves it, nor another source")
 	each([]string{"internal/source/manifests", "internal/source/manifests/..."}, join([]string{"internal/model", "internal/source", "internal/source/manifests/..."}, translators(), ground()), "a source must not know who serves it; the folder shares translators with the API, not the client")
+	each([]string{"internal/source/phonehome", "internal/source/phonehome/..."}, join([]string{"internal/model", "internal/source", "internal/source/phonehome/..."}, ground()), "a source must not know who serves it, nor another source; its rooms are its own")
 	each([]string{"internal/source/*", "internal/source/*/..."}, join([]string{"internal/model", "internal/source"}, ground()), "a source must not know who serves it, nor another source")
 
 	each([]string{"internal/engine"}, []string{"internal/model", "internal/plan"}, "the contract knows no engine")
@@ -109,6 +110,8 @@ func outsides() []outside {
 		{"sigs.k8s.io/controller-runtime", []string{"internal/testkube"}, "it starts API servers for tests; informers are client-go's"},
 		{"sigs.k8s.io/gateway-api", kube, home},
 		{"sigs.k8s.io/structured-merge-diff", kube, home},
+		{"github.com/coreos/go-oidc", []string{"internal/source/phonehome/auth"}, "tokens of others are verified in one place"},
+		{"github.com/go-jose/go-jose", []string{"internal/source/phonehome/..."}, "tokens of others are verified in one place"},
 		{"github.com/spf13/cobra", []string{"cmd/..."}, "commands parse flags, nobody else does"},
 		{"github.com/prometheus/client_golang", []string{"internal/admin", "internal/app", "internal/app/..."}, "metrics are told at the edge of the program, not inside"},
 	}
@@ -117,7 +120,8 @@ func outsides() []outside {
 // pure are the packages without I/O, clock and logger.
 func pure() []string {
 	manifests := []string{"internal/source/manifests/admit", "internal/source/manifests/parse"}
-	return join([]string{"internal/model", "internal/spec", "internal/desired", "internal/plan"}, translators(), manifests)
+	phonehome := []string{"internal/source/phonehome/registry", "internal/source/phonehome/request"}
+	return join([]string{"internal/model", "internal/spec", "internal/desired", "internal/plan"}, translators(), manifests, phonehome)
 }
 
 // standardOnly are the packages that need nothing but the standard library.

@@ -11,6 +11,7 @@ const (
 	defaultSpareBackends = 64
 	defaultSocket        = "/run/landfall/admin.sock"
 	defaultListen        = "127.0.0.1:9180"
+	defaultPhoneListen   = ":9443"
 	defaultBalance       = "roundrobin"
 	defaultProbePort     = 10256
 	defaultProbePath     = "/healthz"

@@ -11,7 +11,10 @@ const (
 	kindKubernetes = "kubernetes"
 	kindManifests  = "manifests"
 	kindServices   = "services"
+	kindPhoneHome  = "phoneHome"
 )
+
+const kindsOfSource = kindKubernetes + ", " + kindManifests + ", " + kindServices + " or " + kindPhoneHome
 
 func (r *reader) sources(v value, into *[]Source) {
 	const example = "sources: [{name: home, kubernetes: {}}]"
@@ -26,6 +29,7 @@ func (r *reader) sources(v value, into *[]Source) {
 			kindKubernetes: func(v value) { kind(kindKubernetes); source.Kubernetes = r.kubernetes(v) },
 			kindManifests:  func(v value) { kind(kindManifests); source.Manifests = r.manifests(v) },
 			kindServices:   func(v value) { kind(kindServices); services = v },
+			kindPhoneHome:  func(v value) { kind(kindPhoneHome); source.PhoneHome = r.phoneHome(v) },
 		})
 		if !object {
 			return
@@ -36,9 +40,9 @@ func (r *reader) sources(v value, into *[]Source) {
 		source.Services = r.services(services, source.Name)
 		switch {
 		case len(kinds) == 0:
-			r.wrong(v, example, "a source is one of %s, %s or %s, and this one is none", kindKubernetes, kindManifests, kindServices)
+			r.wrong(v, example, "a source is one of %s, and this one is none", kindsOfSource)
 		case len(kinds) > 1:
-			r.wrong(v, example, "a source is only one of %s, %s or %s, and this one is %s; make a source of each", kindKubernetes, kindManifests, kindServices, strings.Join(kinds, " and "))
+			r.wrong(v, example, "a source is only one of %s, and this one is %s; make a source of each", kindsOfSource, strings.Join(kinds, " and "))
 		}
 		*into = append(*into, source)
 	})

@@ -50,18 +50,20 @@ type Front struct {
 	Port uint16 `json:"port"` // 0 turns it off
 }
 
-// Source is something that asks for services to be served. One of Kubernetes and
-// Manifests is set; if neither is, the source is static and Services are its own.
+// Source is something that asks for services to be served. One of Kubernetes,
+// Manifests and PhoneHome is set; if none is, the source is static and Services
+// are its own.
 type Source struct {
 	Name       string      `json:"name"`
 	Kubernetes *Kubernetes `json:"kubernetes,omitempty"`
 	Manifests  *Manifests  `json:"manifests,omitempty"`
+	PhoneHome  *PhoneHome  `json:"phoneHome,omitempty"`
 	Services   []Service   `json:"services,omitempty"`
 }
 
 // Static reports whether the source is a list of services in the file itself.
 func (s Source) Static() bool {
-	return s.Kubernetes == nil && s.Manifests == nil
+	return s.Kubernetes == nil && s.Manifests == nil && s.PhoneHome == nil
 }
 
 // Kubernetes is a cluster whose API is watched.

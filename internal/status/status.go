@@ -56,10 +56,12 @@ type Status struct {
 	Listeners []Listener      `json:"listeners"`
 	Routes    []Route         `json:"routes,omitzero"` // nil: not asked for
 	Backends  []Backend       `json:"backends"`
-	Findings  []Finding       `json:"findings"`
-	Changes   []Change        `json:"changes"`
-	Held      []Held          `json:"held"`
-	HAProxy   HAProxy         `json:"haproxy"`
+	// Registrations are those of phone-home sources; nil: not asked for.
+	Registrations []Registration `json:"registrations,omitzero"`
+	Findings      []Finding      `json:"findings"`
+	Changes       []Change       `json:"changes"`
+	Held          []Held         `json:"held"`
+	HAProxy       HAProxy        `json:"haproxy"`
 }
 
 // VIP is a named set of addresses.
@@ -114,6 +116,26 @@ type Endpoint struct {
 	// did not say.
 	Health string `json:"health"`
 	engine.Counters
+}
+
+// Registration is what a client of a phone-home source has registered at one
+// address.
+type Registration struct {
+	Source  string     `json:"source"`
+	Client  string     `json:"client"`
+	Name    string     `json:"name"`
+	Address netip.Addr `json:"address"`       // of the machine it leads to
+	From    netip.Addr `json:"from,omitzero"` // the one that called last
+	Ports   []string   `json:"ports"`         // "8443 -> 30843"
+	State   string     `json:"state"`         // "live", "late" or "draining"
+	Created time.Time  `json:"created"`
+	// AgeSeconds is since Created.
+	AgeSeconds float64   `json:"ageSeconds"`
+	LastCall   time.Time `json:"lastCall"`
+	// LeaseSeconds is how long a call counts, LeaseLeftSeconds what is left of it;
+	// both are absent for one that never expires.
+	LeaseSeconds     float64  `json:"leaseSeconds,omitempty"`
+	LeaseLeftSeconds *float64 `json:"leaseLeftSeconds,omitempty"`
 }
 
 // Finding is what became of a request that could not be met as it was written.

@@ -31,6 +31,7 @@ func Table(s Status, f Format) string {
 	p.listeners(s, up)
 	p.routes(s, up)
 	p.backends(s, up)
+	p.registrations(s)
 	p.findings(s)
 	p.changes(s)
 	return p.b.String()
