@@ -62,6 +62,7 @@ FRONTEND_PORT, BACKEND_PORT, SEND_PROXY, REPEAT_INTERVAL (seconds, or once).
 	flags.StringVar(&options.CAFile, "ca-file", "", "`FILE` with the only authorities that may have signed the edges' certificates")
 	flags.StringVar(&options.Health, "health", "", "`ADDRESS:PORT` where /healthz and /livez answer; nowhere if not given")
 	flags.DurationVar(&options.Grace, "grace", graceFor, "how long taking back may take at the end")
+	flags.BoolVar(&options.Keep, "keep", false, "take nothing back at the end: each lease ends by itself")
 	log := withLog(c, "info")
 	c.Args, c.ValidArgs = cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs), []string{"add", "delete"}
 	c.RunE = func(c *cobra.Command, args []string) error {

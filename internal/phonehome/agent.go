@@ -26,6 +26,7 @@ type Options struct {
 	CAFile           string // empty: the authorities of this machine
 	Health           string // where to answer probes; empty: nowhere
 	Grace            time.Duration
+	Keep             bool // what was told stays at the end, until its lease ends
 	Version          string
 	Log              *slog.Logger
 	Random           func() float64 // in [0, 1)
@@ -69,7 +70,7 @@ func New(c Config, o Options) (*Agent, error) {
 }
 
 // Run tells every edge, on a schedule of its own, until ctx is done, and then takes
-// back what it told, within Options.Grace.
+// back what it told, within Options.Grace, unless it is to keep it.
 func (a *Agent) Run(ctx context.Context) error {
 	closeHealth, err := a.serveHealth(ctx)
 	if err != nil {
@@ -85,7 +86,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	for _, t := range a.tellers {
 		group.Go(func() {
 			t.run(ctx, hard)
-			if t.held {
+			if t.held && !a.options.Keep {
 				_ = t.takeBack(hard) // logged, and the lease ends it
 			}
 		})

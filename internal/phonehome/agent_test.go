@@ -53,6 +53,19 @@ func TestLife(t *testing.T) {
 	})
 }
 
+// TestKeep: what was told stays when the agent is to keep it.
+func TestKeep(t *testing.T) {
+	p := newPeer(t, false)
+	synctest.Test(t, func(t *testing.T) {
+		a := start(t, settings(p.URL), phonehome.Options{Keep: true})
+		time.Sleep(time.Second)
+		a.end()
+	})
+	if diff := cmp.Diff([]string{put}, p.texts()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestOldForm: an edge that takes hooks is told in them, at the address that it is
 // given or that the edge sees.
 func TestOldForm(t *testing.T) {

@@ -21,7 +21,7 @@ import (
 // Limits of what one agent announces. An edge has limits of its own, and says so.
 const (
 	maxEdges    = 16
-	maxPorts    = 100
+	maxPorts    = 64
 	minInterval = time.Second
 	maxInterval = 12 * time.Hour
 	minLease    = 10 * time.Second
@@ -87,7 +87,7 @@ type Edge struct {
 	Old bool   // it takes the form of POST /hooks/...
 }
 
-var nameForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$`)
+var nameForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
 
 // Config checks the settings. Its errors say what to write instead.
 func (s Settings) Config() (Config, error) {
@@ -97,7 +97,7 @@ func (s Settings) Config() (Config, error) {
 		return Config{}, err
 	}
 	if c.Name = s.Name; !nameForm.MatchString(c.Name) {
-		return Config{}, fmt.Errorf("--name %q: want letters, digits, dots and dashes, for example shop (or set NAME)", cut(c.Name))
+		return Config{}, fmt.Errorf("--name %q: want up to 63 letters, digits, dots and dashes, for example shop (or set NAME)", cut(c.Name))
 	}
 	if c.Ports, err = parsePorts(s.Ports); err != nil {
 		return Config{}, err

@@ -46,7 +46,7 @@ func TestBadSettings(t *testing.T) {
 		{change(func(s *phonehome.Settings) { s.Name = "a/b" }), `--name "a/b"`},
 		{change(func(s *phonehome.Settings) { s.Name = strings.Repeat("x", 10_000) }), `x..."`},
 		{change(func(s *phonehome.Settings) { s.Ports = nil }), "give --port FRONT=TARGET"},
-		{change(func(s *phonehome.Settings) { s.Ports = make([]string, 101) }), "want at most 100"},
+		{change(func(s *phonehome.Settings) { s.Ports = make([]string, 65) }), "want at most 64"},
 		{change(func(s *phonehome.Settings) { s.Ports = []string{"80=1", "80=2"} }), "80 is there already, as 80=1"},
 		{port("8443"), "want FRONT=TARGET"},
 		{port("0=30843"), `the port of the edge is "0": want a number from 1 to 65535`},
