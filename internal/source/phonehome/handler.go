@@ -66,6 +66,7 @@ func (s *Source) own(w http.ResponseWriter, r *http.Request, methods ...string) 
 		return
 	case err != nil:
 		s.wrongToken(r.Context(), from)
+		w.Header().Set("Connection", "close") // who is nobody keeps no place
 		w.Header().Set("WWW-Authenticate", `Bearer realm="landfall"`)
 		refuse(w, http.StatusUnauthorized, "no client has this token; send Authorization: Bearer <token>")
 		return
@@ -218,21 +219,21 @@ func (s *Source) register(call registry.Call) (reg *registry.Registration, effec
 	effect = s.registry.Put(now, call)
 	reg = s.registry.Get(call.Key)
 	gen = s.gen
-	if effect != registry.Renewed {
-		gen = s.touch()
+	if effect == registry.Renewed {
+		s.store.renew(reg)
+		s.mu.Unlock()
+		return reg, effect, gen, false
 	}
+	gen = s.touch()
+	s.store.change(reg)
 	changed := s.changed
 	s.mu.Unlock()
 	switch effect {
-	case registry.Renewed:
-		s.store.renew(reg)
-		return reg, effect, gen, false
 	case registry.Added:
 		s.audit("registered", reg, "accepted")
 	default:
 		s.audit("changed", reg, "accepted")
 	}
-	s.store.change(reg)
 	s.hurry()
 	changed()
 	return reg, effect, gen, false
@@ -263,10 +264,12 @@ func (s *Source) takeBack(clientName, name string, from netip.Addr, which func(r
 	if len(deleted) > 0 {
 		s.touch()
 	}
+	for _, reg := range deleted {
+		s.store.change(reg)
+	}
 	changed := s.changed
 	s.mu.Unlock()
 	for _, reg := range deleted {
-		s.store.change(reg)
 		told := *reg
 		told.From = from
 		s.audit("deleted", &told, "draining")

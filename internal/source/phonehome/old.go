@@ -33,6 +33,7 @@ func (s *Source) oldForm(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get(tokenHeader) != "" {
 			s.wrongToken(r.Context(), from)
 		}
+		w.Header().Set("Connection", "close")
 		plain(w, http.StatusOK, mismatch)
 		return
 	}

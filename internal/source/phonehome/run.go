@@ -94,10 +94,12 @@ func (s *Source) expire() time.Time {
 	if news {
 		s.touch()
 	}
+	for _, r := range left {
+		s.store.remove(r.Key)
+	}
 	changed := s.changed
 	s.mu.Unlock()
 	for _, r := range left {
-		s.store.remove(r.Key)
 		if r.Gone.IsZero() {
 			s.audit("expired", r, "its lease and the grace after it have ended")
 		}
@@ -181,12 +183,12 @@ func (s *Source) drop(r *registry.Registration) {
 	gone := now == r
 	if gone {
 		s.registry.Drop(r.Key)
+		s.store.remove(r.Key)
 		s.touch()
 	}
 	changed := s.changed
 	s.mu.Unlock()
 	if gone {
-		s.store.remove(r.Key)
 		s.audit("superseded", r, "nobody answers there, and another address has come in its place")
 		changed()
 	}

@@ -20,7 +20,7 @@ const (
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 32 << 10
 	// maxConnections is how many are served at a time; others wait to be accepted.
-	maxConnections = 8192
+	maxConnections = 16384
 	listenAgain    = time.Second
 	endWithin      = time.Second
 )

@@ -153,20 +153,22 @@ func (s *store) load(look bool, take func(registry.Registration)) error {
 	return nil
 }
 
-func (s *store) change(r *registry.Registration) { s.note(s.changes, r.Key, r, true) }
-func (s *store) renew(r *registry.Registration)  { s.note(s.renewed, r.Key, r, false) }
-func (s *store) remove(k registry.Key)           { s.note(s.changes, k, nil, true) }
+func (s *store) change(r *registry.Registration) { s.note(r.Key, r) }
+func (s *store) remove(k registry.Key)           { s.note(k, nil) }
 
-func (s *store) note(in map[registry.Key]*registry.Registration, k registry.Key, r *registry.Registration, now bool) {
+// renew is written some time later: it is often called.
+func (s *store) renew(r *registry.Registration) {
 	s.mu.Lock()
-	in[k] = r
-	if now {
-		delete(s.renewed, k)
-	}
+	defer s.mu.Unlock()
+	s.renewed[r.Key] = r
+}
+
+// note takes a change, which is written soon; nil is that it is gone.
+func (s *store) note(k registry.Key, r *registry.Registration) {
+	s.mu.Lock()
+	s.changes[k] = r
+	delete(s.renewed, k)
 	s.mu.Unlock()
-	if !now {
-		return
-	}
 	select {
 	case s.wake <- struct{}{}:
 	default:
