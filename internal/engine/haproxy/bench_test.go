@@ -153,7 +153,7 @@ func BenchmarkRuntimeRouteChange(b *testing.B) {
 
 // BenchmarkReload: a port opens and closes beside many.
 func BenchmarkReload(b *testing.B) {
-	for _, n := range []int{100, 10000} {
+	for _, n := range []int{100, 1000, 10000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			e, base := startMany(b, n)
 			more := base

@@ -13,7 +13,7 @@ import (
 )
 
 // Limits are counted in one table for all routes, by who is limited and who asks:
-// "<id of the object>/<client>". An HTTP route has its limit beside its backend in
+// "<client>/<id of the object>". An HTTP route has its limit beside its backend in
 // the map ("shop|<id>|<requests in a window>|<requests at a time>"), so that limits
 // come, change and go at run time; those of a TCP port are written into its frontend.
 const (
@@ -59,22 +59,20 @@ func limitValue(r *model.Route) string {
 	return "|" + limitID(r.Origin) + "|" + number(r.Limit.Rate*LimitWindow) + "|" + number(r.Limit.Connections)
 }
 
-// limitRules hold an HTTP request to the limit that the map gave it, and leave the
-// bare backend. What is refused does not count as a request: who asks too often
-// still gets what he may. A stopping worker counts nothing, as its successor does.
+// limitRules hold an HTTP request to the limit that the map gave it. What is refused
+// does not count as a request: who asks too often still gets what he may. A stopping
+// worker counts nothing, as its successor does.
 func limitRules() string {
-	const limited = "if { var(txn.limit) -m found }"
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, "  http-request "+format+"\n", args...) }
-	line("set-var(txn.limit) var(txn.be),field(2,|) if { var(txn.be) -m sub | }")
-	line("set-var(txn.client) %s %s", limitClient, limited)
-	line("set-var(txn.rate) var(txn.be),field(3,|) %s", limited)
-	line("set-var(txn.conns) var(txn.be),field(4,|) %s", limited)
-	line("set-var(txn.be) var(txn.be),field(1,|) %s", limited)
-	line("track-sc0 var(txn.limit),concat(/,txn.client) table %s %s !{ stopping }", limitsTable, limited)
-	line(`deny deny_status 429 content-type text/plain string "too many requests\n" hdr Retry-After %d `+
-		"if { sc_gpc0_rate(0),sub(txn.rate) ge 0 } || { sc_conn_cur(0),sub(txn.conns) gt 0 }", LimitWindow)
-	line("sc-inc-gpc0(0) %s", limited)
+	line("set-var(txn.limit) var(txn.be),field(2,|)")
+	line("track-sc0 %s,concat(/,txn.limit) table %s if { var(txn.limit) -m found } !{ stopping }", limitClient, limitsTable)
+	over := func(field int, name, sample, than string) string {
+		return fmt.Sprintf("{ sc_tracked(0) } { var(txn.be),field(%d,|),set-var(txn.%s) -m found } { %s,sub(txn.%s) %s 0 }", field, name, sample, name, than)
+	}
+	line(`deny deny_status 429 content-type text/plain string "too many requests\n" hdr Retry-After %d if %s || %s`,
+		LimitWindow, over(3, "rate", "sc_gpc0_rate(0)", "ge"), over(4, "conns", "sc_conn_cur(0)", "gt"))
+	line("sc-inc-gpc0(0) if { sc_tracked(0) }")
 	return b.String()
 }
 
@@ -85,8 +83,7 @@ func tcpLimit(r *model.Route) string {
 	}
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, "  tcp-request connection "+format+"\n", args...) }
-	line("set-var(sess.client) %s", limitClient)
-	line("track-sc0 str(%s),concat(/,sess.client) table %s", limitID(r.Origin), limitsTable)
+	line("track-sc0 %s,concat(/%s) table %s", limitClient, limitID(r.Origin), limitsTable)
 	if r.Limit.Rate > 0 {
 		line("reject if { sc_gpc0_rate(0) ge %d }", r.Limit.Rate*LimitWindow)
 	}

@@ -194,7 +194,7 @@ func TestLimitSurvivesReload(t *testing.T) {
 			t.Fatalf("a new port by %q", done.Way)
 		}
 		testwait.Until(t, "new worker learns", learnt)
-		if !strings.Contains(ask(t, stats, "show table landfall-limits"), "/"+client+" ") {
+		if !strings.Contains(ask(t, stats, "show table landfall-limits"), "key="+client+"/") {
 			t.Fatal("the new worker does not know the client")
 		}
 		code, _ := l.get(client, "shop.test", "/")
@@ -233,7 +233,7 @@ func TestOldWorkerCountsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	table := ask(t, filepath.Join(l.config.RunDir, "haproxy.sock"), "show table landfall-limits")
-	if !strings.Contains(table, "/"+limitedClient+" ") || !strings.Contains(table, "gpc0_rate(5000)=1 ") {
+	if !strings.Contains(table, "key="+limitedClient+"/") || !strings.Contains(table, "gpc0_rate(5000)=1 ") {
 		t.Errorf("the new worker counts:\n%s", table)
 	}
 	if len(stats.Workers) < 2 {
@@ -241,7 +241,7 @@ func TestOldWorkerCountsNothing(t *testing.T) {
 	}
 	for _, w := range stats.Workers[1:] {
 		old := ask(t, filepath.Join(l.config.RunDir, "haproxy-master.sock"), fmt.Sprintf("@!%d show table landfall-limits", w.PID))
-		if !strings.Contains(old, "landfall-limits") || strings.Contains(old, "/"+limitedClient+" ") {
+		if !strings.Contains(old, "landfall-limits") || strings.Contains(old, "key="+limitedClient+"/") {
 			t.Errorf("old worker %d counts:\n%s", w.PID, old)
 		}
 	}

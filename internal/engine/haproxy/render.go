@@ -214,7 +214,7 @@ func (r renderer) listener(l *model.Listener, route *model.Route) string {
 	if l.Protocol == model.HTTP {
 		b.WriteString(s.fromPredecessor(l))
 		rule, successor := s.toSuccessor(l)
-		b.WriteString(httpRules(s.mapPath(l.Name, exactMap), s.mapPath(l.Name, prefixMap), rule))
+		b.WriteString(httpRules(s.mapPath(l.Name, exactMap), s.mapPath(l.Name, prefixMap), l.Port, rule))
 		b.WriteString(successor)
 		return b.String()
 	}
@@ -245,32 +245,37 @@ func bindAddresses(s Settings, l *model.Listener) []string {
 // httpRules route a request: exact host, then wildcard host, then any host, and
 // within each the exact path before the longest prefix. Headers that tell who
 // the client is are ours alone. first is the rule that goes before all that.
-func httpRules(exact, prefix, first string) string {
-	// A "/" in Host would let a client write another route's key; one that is longer than
-	// a name with its port has no room in the headers that tell of it.
-	const rules = `  http-request deny deny_status 400 if { req.fhdr(host) -m sub / } || { req.fhdr(host),length gt 300 }
-  http-request set-var(txn.path) path
-  http-request set-header X-Forwarded-For %[src]
-  http-request set-header X-Forwarded-Proto http
-  http-request set-header X-Forwarded-Host %[req.fhdr(host)]
-  http-request set-header X-Forwarded-Port %[dst_port]
-  http-request del-header Forwarded
+//
+// Each rule costs every request, and a pattern such as "-m sub" a hash of what it
+// looks at: hence few rules, and "field" to look for a character.
+func httpRules(exact, prefix string, port uint16, first string) string {
+	// A "/" in Host would let a client write another route's key; and no name is as
+	// long as this.
+	const rules = `  option forwardfor
+  http-request del-header forwarded -m sub
+  http-request add-header X-Forwarded-Proto http
   http-request set-var(txn.host) req.fhdr(host),host_only,lower,rtrim(.)
+  http-request deny deny_status 400 if { var(txn.host),field(2,/) -m found } || { var(txn.host),length gt 300 }
+  http-request set-var(txn.path) path
 `
 	var b strings.Builder
 	b.WriteString(rules)
+	if port != 80 { // which X-Forwarded-Proto says by itself
+		fmt.Fprintf(&b, "  http-request add-header X-Forwarded-Port %d\n", port)
+	}
 	found := ""
-	for i, key := range []string{"var(txn.host),concat(,txn.path)", "var(txn.host),regsub(^[^.]+,),concat(,txn.path)", "path"} {
-		if i > 0 {
-			found = " if !{ var(txn.be) -m found }"
-		}
-		fmt.Fprintf(&b, "  http-request set-var(txn.key) %s%s\n", key, found)
-		fmt.Fprintf(&b, "  http-request set-var(txn.be) var(txn.key),map_str(%s)%s\n", exact, found)
-		fmt.Fprintf(&b, "  http-request set-var(txn.be) var(txn.key),concat(/),map_beg(%s) if !{ var(txn.be) -m found }\n", prefix)
+	for _, key := range []struct{ whole, element string }{
+		{"var(txn.host),concat(,txn.path)", "var(txn.host),concat(,txn.path,/)"},
+		{"var(txn.host),regsub(^[^.]+,),concat(,txn.path)", "var(txn.host),regsub(^[^.]+,),concat(,txn.path,/)"},
+		{"path", "path,concat(/)"},
+	} {
+		fmt.Fprintf(&b, "  http-request set-var(txn.be) %s,map_str(%s)%s\n", key.whole, exact, found)
+		found = " if !{ var(txn.be) -m found }"
+		fmt.Fprintf(&b, "  http-request set-var(txn.be) %s,map_beg(%s)%s\n", key.element, prefix, found)
 	}
 	b.WriteString(limitRules())
 	b.WriteString(first)
-	b.WriteString("  use_backend %[var(txn.be)] if { var(txn.be) -m found }\n")
+	b.WriteString("  use_backend %[var(txn.be),field(1,|)]\n")
 	fmt.Fprintf(&b, "  default_backend %s\n", notFound)
 	return b.String()
 }
