@@ -27,6 +27,10 @@ const (
 	minLease    = 10 * time.Second
 	maxLease    = 24 * time.Hour
 
+	// The old form has no leases, and takes any name.
+	maxOldInterval = 7 * 24 * time.Hour
+	maxOldName     = 252
+
 	// DefaultInterval is how often an edge is told when nobody says.
 	DefaultInterval = 30 * time.Second
 )
@@ -39,6 +43,8 @@ type Settings struct {
 	Address  string
 	Interval string // seconds, a duration or "once"
 	Lease    time.Duration
+
+	sendProxy string // of the environment: whatever it is, the old form hands it on
 }
 
 // WithEnvironment fills what the flags left open from the environment names of
@@ -63,11 +69,7 @@ func (s Settings) WithEnvironment(env func(string) string) (Settings, error) {
 	if front == "" || back == "" {
 		return s, errors.New("FRONTEND_PORT and BACKEND_PORT: set both, or use --port")
 	}
-	port := front + "=" + back
-	if proxy := env("SEND_PROXY"); proxy != "" {
-		port += ",send-proxy=" + proxy
-	}
-	s.Ports = []string{port}
+	s.Ports, s.sendProxy = []string{front + "=" + back}, env("SEND_PROXY")
 	return s, nil
 }
 
@@ -96,16 +98,24 @@ func (s Settings) Config() (Config, error) {
 	if c.Edges, err = parseEdges(s.Edges); err != nil {
 		return Config{}, err
 	}
-	if c.Name = s.Name; !nameForm.MatchString(c.Name) {
+	old := !slices.ContainsFunc(c.Edges, func(e Edge) bool { return !e.Old })
+	c.Name = s.Name
+	if old && len(c.Name) > maxOldName || !old && !nameForm.MatchString(c.Name) {
 		return Config{}, fmt.Errorf("--name %q: want up to 63 letters, digits, dots and dashes, for example shop (or set NAME)", cut(c.Name))
 	}
 	if c.Ports, err = parsePorts(s.Ports); err != nil {
 		return Config{}, err
 	}
+	if s.sendProxy != "" {
+		c.Ports[0].sendProxy = s.sendProxy
+		if c.Ports[0].SendProxy, err = parseSendProxy(s.sendProxy); err != nil {
+			c.Ports[0].SendProxy = 1 // as an edge reads it
+		}
+	}
 	if c.Address, err = parseAddress(s.Address); err != nil {
 		return Config{}, err
 	}
-	if c.Interval, c.Lease, err = parseTimes(s.Interval, s.Lease); err != nil {
+	if c.Interval, c.Lease, err = parseTimes(s.Interval, s.Lease, old); err != nil {
 		return Config{}, err
 	}
 	return c, c.checkOld()
@@ -165,7 +175,7 @@ func parseAddress(text string) (netip.Addr, error) {
 }
 
 // parseTimes reads the interval, of which "once" is 0, and the lease.
-func parseTimes(text string, lease time.Duration) (time.Duration, time.Duration, error) {
+func parseTimes(text string, lease time.Duration, old bool) (time.Duration, time.Duration, error) {
 	if lease != 0 && (lease < minLease || lease > maxLease) {
 		return 0, 0, fmt.Errorf("--lease %s: want %s to %s", lease, minLease, maxLease)
 	}
@@ -175,24 +185,40 @@ func parseTimes(text string, lease time.Duration) (time.Duration, time.Duration,
 		}
 		return 0, lease, nil
 	}
-	interval := DefaultInterval
-	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
-		interval = time.Duration(seconds) * time.Second
-	} else if text != "" {
-		if interval, err = time.ParseDuration(text); err != nil {
-			return 0, 0, fmt.Errorf("--interval %q: want seconds, a duration as 30s, or once", cut(text))
-		}
+	interval, err := parseInterval(text)
+	if err != nil {
+		return 0, 0, err
 	}
-	if interval < minInterval || interval > maxInterval {
-		return 0, 0, fmt.Errorf("--interval %s: want %s to %s, or once", interval, minInterval, maxInterval)
+	longest := maxInterval
+	if old {
+		longest = maxOldInterval
 	}
-	if lease == 0 {
+	if interval < minInterval || interval > longest {
+		return 0, 0, fmt.Errorf("--interval %s: want %s to %s, or once", interval, minInterval, longest)
+	}
+	switch {
+	case old:
+		lease = max(lease, 3*interval)
+	case lease == 0:
 		lease = min(max(3*interval, minLease), maxLease)
-	}
-	if lease <= interval {
+	case lease <= interval:
 		return 0, 0, fmt.Errorf("--lease %s: want more than the interval of %s, or each lease ends before it is renewed", lease, interval)
 	}
 	return interval, lease, nil
+}
+
+func parseInterval(text string) (time.Duration, error) {
+	if text == "" {
+		return DefaultInterval, nil
+	}
+	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second, nil
+	}
+	interval, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, fmt.Errorf("--interval %q: want seconds, a duration as 30s, or once", cut(text))
+	}
+	return interval, nil
 }
 
 // cut bounds a text that is quoted in an error.

@@ -139,6 +139,15 @@ func TestEnvironment(t *testing.T) {
 	if c = config(phonehome.Settings{}); c.Interval != 0 {
 		t.Errorf("%+v", c)
 	}
+	// What other servers than an edge took has to go on.
+	environment["REPEAT_INTERVAL"], environment["NAME"], environment["SEND_PROXY"] = "86400", "My UniFi, \"old\"", "please, do"
+	if c = config(phonehome.Settings{}); c.Interval != 24*time.Hour || c.Name != environment["NAME"] || c.Ports[0].SendProxy != 1 {
+		t.Errorf("%+v", c)
+	}
+	delete(environment, "NAME")
+	if c = config(phonehome.Settings{}); c.Name != "" {
+		t.Errorf("%+v", c)
+	}
 	without := maps.Clone(environment)
 	delete(without, "BACKEND_PORT")
 	if _, err := (phonehome.Settings{}).WithEnvironment(func(name string) string { return without[name] }); err == nil || !strings.Contains(err.Error(), "set both") {
