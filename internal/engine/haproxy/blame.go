@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -28,7 +29,11 @@ var errExtra = errors.New("extra file refused")
 //     with which it refuses an empty state;
 //   - what runs unchanged is blamed only if no change is.
 func (e *Engine) checkGeneration(ctx context.Context, r renderer, want model.State) error {
-	out, err := e.check(ctx, r.settings.Generation)
+	global := globalShape(e.disk.settings, e.extra.content())
+	out, err := e.check(ctx, r.settings.Generation, e.disk.unproven(want, global))
+	if err == nil {
+		e.disk.prove(global)
+	}
 	if err == nil || !isExit(err) {
 		return err
 	}
@@ -54,12 +59,20 @@ func (e *Engine) checkGeneration(ctx context.Context, r renderer, want model.Sta
 	return fmt.Errorf("check configuration: HAProxy refuses it: %s", cutLines(out))
 }
 
-// check returns what HAProxy prints about a generation, and an *exec.ExitError if it
-// refuses it.
-func (e *Engine) check(ctx context.Context, gen string) (string, error) {
+// check returns what HAProxy prints about a generation, or about some of its files,
+// and an *exec.ExitError if it refuses it.
+func (e *Engine) check(ctx context.Context, gen string, files []string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, e.config.Binary, "-c", "-L", "landfall", "-f", e.disk.path(generations+gen)).CombinedOutput()
+	args := []string{"-c", "-L", "landfall"}
+	dir := e.disk.path(generations + gen)
+	if files == nil {
+		args = append(args, "-f", dir)
+	}
+	for _, name := range files {
+		args = append(args, "-f", filepath.Join(dir, name))
+	}
+	out, err := exec.CommandContext(ctx, e.config.Binary, args...).CombinedOutput()
 	if ctx.Err() != nil {
 		err = ctx.Err()
 	}
@@ -159,7 +172,7 @@ func (e *Engine) refuses(ctx context.Context, r renderer, t trial, n int) (said 
 	if err := e.disk.write(r, applied(t.base, t.changes[:max(n-len(t.files), 0)]), x, loaded{}); err != nil {
 		return "", err
 	}
-	out, err := e.check(ctx, r.settings.Generation)
+	out, err := e.check(ctx, r.settings.Generation, nil)
 	if isExit(err) {
 		return firstAlert(out, err), nil
 	}

@@ -28,6 +28,10 @@ type disk struct {
 	// sums of the files of the current generation, so that the next one links
 	// what did not change.
 	sums map[string]uint64
+	// proven are the sums of files that HAProxy has accepted, together with all that
+	// belongs to no object, whose shape provenGlobal is.
+	proven       map[string]uint64
+	provenGlobal string
 	// shards and maps are what the files of the current generation and the map files
 	// should hold; nil: not known.
 	shards *shards
@@ -47,7 +51,7 @@ type disk struct {
 }
 
 func newDisk(s Settings, log *slog.Logger) disk {
-	return disk{settings: s, log: log, bound: newBindings(), dirty: map[string]bool{}, wake: make(chan struct{}, 1)}
+	return disk{settings: s, log: log, bound: newBindings(), dirty: map[string]bool{}, wake: make(chan struct{}, 1), seed: maphash.MakeSeed()}
 }
 
 func (d *disk) path(elem ...string) string {
@@ -74,9 +78,6 @@ func (d *disk) nextGeneration() (string, error) {
 // write makes the folder of a generation, and the files beside it that it needs
 // to be checked.
 func (d *disk) write(r renderer, want model.State, x extras, l loaded) error {
-	if d.sums == nil {
-		d.seed, d.sums = maphash.MakeSeed(), map[string]uint64{}
-	}
 	dir := d.path(generations + r.settings.Generation)
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("write generation: %w", err)
