@@ -31,6 +31,10 @@ const (
 	// Renewals is how many intervals a lease is made of.
 	Renewals = 3
 
+	// patience is how many graces a late one stays at most while others are late
+	// too: they go in one turn, so that the guard sees when everybody falls silent.
+	patience = 3
+
 	minGrace = 10 * time.Second
 	maxGrace = 10 * time.Minute
 )
@@ -108,7 +112,7 @@ func (r *Registration) State(now time.Time) State {
 		return gone
 	case r.Expires.IsZero() || now.Before(r.Expires):
 		return Live
-	case now.Before(r.Expires.Add(r.grace())):
+	case now.Before(r.Expires.Add(patience * r.grace())):
 		return Late
 	default:
 		return gone
@@ -120,12 +124,18 @@ func (r *Registration) grace() time.Duration {
 	return min(max(r.Lease/Renewals, minGrace), maxGrace)
 }
 
+// waited reports whether the grace of a late one is over.
+func (r *Registration) waited(now time.Time) bool { return !now.Before(r.Expires.Add(r.grace())) }
+
 // turns is when the state changes next by itself; zero is never.
 func (r *Registration) turns(now time.Time) time.Time {
 	switch r.State(now) {
 	case Live:
 		return r.Expires
 	case Late:
+		if r.waited(now) {
+			return r.Expires.Add(patience * r.grace())
+		}
 		return r.Expires.Add(r.grace())
 	case Draining:
 		return r.Gone.Add(DrainTime)
@@ -340,12 +350,14 @@ func (r *Registry) Drop(key Key) {
 }
 
 // Expire lets leases and drains end, and returns what left for good and when
-// something will change next; zero is never.
+// something will change next; zero is never. Who is late goes when its grace is
+// over and nobody else is in one.
 func (r *Registry) Expire(now time.Time) (left []*Registration, next time.Time) {
+	hopeful := r.hopeful(now)
 	for _, o := range r.objects {
 		for key, reg := range o.regs {
 			state := reg.State(now)
-			if state == gone {
+			if state == gone || state == Late && !hopeful && reg.waited(now) {
 				left = append(left, reg)
 				r.Drop(key)
 				continue
@@ -360,4 +372,16 @@ func (r *Registry) Expire(now time.Time) (left []*Registration, next time.Time) 
 	}
 	slices.SortFunc(left, func(a, b *Registration) int { return a.Compare(b.Key) })
 	return left, next
+}
+
+// hopeful reports whether somebody is late and may still come back.
+func (r *Registry) hopeful(now time.Time) bool {
+	for _, o := range r.objects {
+		for _, reg := range o.regs {
+			if reg.State(now) == Late && !reg.waited(now) {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -87,6 +87,44 @@ func TestLastEndpoint(t *testing.T) {
 	}
 }
 
+// TestTogether: when all fall silent, one after the other, they go at one time.
+func TestTogether(t *testing.T) {
+	w := newWorld(t)
+	for i := range 15 {
+		c := call("203.0.113.1", 90*time.Second)
+		c.Name, c.Ports[0].Front = fmt.Sprint("n", i), uint16(8000+i)
+		w.put(c, registry.Added)
+		w.now = w.now.Add(2 * time.Second)
+	}
+	for before := w.Len(); before > 0; {
+		w.now = w.now.Add(100 * time.Millisecond)
+		w.Expire(w.now)
+		n := w.Len()
+		if n != before && n > 0 {
+			t.Fatalf("after %s there are %d of %d", w.now.Sub(start), n, before)
+		}
+		before = n
+	}
+	if after := w.now.Sub(start); after != (28+90+30)*time.Second {
+		t.Errorf("they went after %s", after)
+	}
+}
+
+// TestImpatient: one that is silent does not stay for as long as others fall silent.
+func TestImpatient(t *testing.T) {
+	w := newWorld(t)
+	for i := range 100 {
+		c := call("203.0.113.1", 90*time.Second)
+		c.Name, c.Ports[0].Front = fmt.Sprint("n", i), uint16(8000+i)
+		w.put(c, registry.Added)
+		w.now = w.now.Add(10 * time.Second)
+		w.Expire(w.now)
+	}
+	if n := w.Len(); n > (90+3*30)/10 {
+		t.Errorf("there are %d", n)
+	}
+}
+
 func TestDelete(t *testing.T) {
 	w := newWorld(t)
 	w.put(call("203.0.113.1", 90*time.Second), registry.Added)
