@@ -34,6 +34,8 @@ type input struct {
 	EngineError  string
 	Backends     map[string]engine.BackendStats
 	Open         map[string]engine.ListenerStats
+
+	Registrations []status.Registration
 }
 
 func (in input) status(depth engine.Depth) status.Status {
@@ -49,7 +51,9 @@ func (in input) status(depth engine.Depth) status.Status {
 	if in.EngineError != "" {
 		err = errors.New(in.EngineError)
 	}
-	return status.Build(in.Now, snap, depth, stats, err)
+	s := status.Build(in.Now, snap, depth, stats, err)
+	s.Registrations = in.Registrations
+	return s
 }
 
 // TestStatus builds a status from the first file of each case, and tells it in the

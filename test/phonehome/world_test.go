@@ -83,12 +83,12 @@ func (l *lockedBuffer) String() string {
 }
 
 // newEdge runs an edge until the test ends, with the neighbour at port 8500.
-func newEdge(t *testing.T) *edge {
+func newEdge(t testing.TB) *edge {
 	t.Helper()
 	return newEdgeOf(t, fmt.Sprintf(file, t.TempDir(), testnet.Folder(t)))
 }
 
-func newEdgeOf(t *testing.T, text string) *edge {
+func newEdgeOf(t testing.TB, text string) *edge {
 	t.Helper()
 	testneed.Binary(t, "haproxy")
 	parsed, err := spec.Parse([]byte(text), "edge.yaml")
@@ -112,7 +112,7 @@ func newEdgeOf(t *testing.T, text string) *edge {
 	return e
 }
 
-func (e *edge) start(t *testing.T) {
+func (e *edge) start(t testing.TB) {
 	t.Helper()
 	a, err := app.New(t.Context(), e.file, app.Options{Version: "test", Log: slog.New(slog.NewTextHandler(e.log, nil))})
 	if err != nil {
@@ -139,14 +139,14 @@ func (e *edge) start(t *testing.T) {
 }
 
 // neighbour wants what is not the clients' to be served as ever.
-func (e *edge) neighbour(t *testing.T) {
+func (e *edge) neighbour(t testing.TB) {
 	t.Helper()
 	answers(t, 8500, "", "neighbour")
 }
 
-func (e *edge) reloads(t *testing.T) int { return e.app.Status(t.Context()).HAProxy.Reloads }
+func (e *edge) reloads(t testing.TB) int { return e.app.Status(t.Context()).HAProxy.Reloads }
 
-func (e *edge) finding(t *testing.T, reason, text string) {
+func (e *edge) finding(t testing.TB, reason, text string) {
 	t.Helper()
 	testwait.UntilSeen(t, "a finding "+reason+" with "+text, func() (bool, string) {
 		all := e.app.Status(t.Context()).Findings
@@ -159,12 +159,12 @@ func (e *edge) finding(t *testing.T, reason, text string) {
 	})
 }
 
-func (e *edge) registrations(t *testing.T) []status.Registration {
+func (e *edge) registrations(t testing.TB) []status.Registration {
 	return e.app.Status(t.Context()).Registrations
 }
 
 // serve answers with a text at a node.
-func serve(t *testing.T, address, text string) *testnet.Server {
+func serve(t testing.TB, address, text string) *testnet.Server {
 	t.Helper()
 	return testnet.Serve(t, address, testnet.Text(text))
 }
@@ -172,7 +172,7 @@ func serve(t *testing.T, address, text string) *testnet.Server {
 func url(port int) string { return fmt.Sprintf("http://192.0.2.10:%d/", port) }
 
 // answers waits until a front port says what it should.
-func answers(t *testing.T, port int, host, want string) {
+func answers(t testing.TB, port int, host, want string) {
 	t.Helper()
 	testwait.UntilSeen(t, fmt.Sprintf("port %d answers %s", port, want), func() (bool, string) {
 		code, body, err := testnet.Get(t.Context(), url(port), host)
@@ -180,7 +180,7 @@ func answers(t *testing.T, port int, host, want string) {
 	})
 }
 
-func silent(t *testing.T, port int) {
+func silent(t testing.TB, port int) {
 	t.Helper()
 	testwait.UntilSeen(t, fmt.Sprintf("port %d is closed", port), func() (bool, string) {
 		_, body, err := testnet.Get(t.Context(), url(port), "")
@@ -209,7 +209,7 @@ type answer struct {
 }
 
 // ask calls in our own form.
-func ask(t *testing.T, token, method, path, body string) answer {
+func ask(t testing.TB, token, method, path, body string) answer {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, base+path, strings.NewReader(body))
 	if err != nil {
@@ -224,7 +224,7 @@ func ask(t *testing.T, token, method, path, body string) answer {
 	return do(t, req)
 }
 
-func do(t *testing.T, req *http.Request) answer {
+func do(t testing.TB, req *http.Request) answer {
 	t.Helper()
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -245,7 +245,7 @@ func do(t *testing.T, req *http.Request) answer {
 }
 
 // put registers one TCP port at an address and wants a code.
-func put(t *testing.T, token, name, address string, front, target int, more string, want int) answer {
+func put(t testing.TB, token, name, address string, front, target int, more string, want int) answer {
 	t.Helper()
 	body := fmt.Sprintf(`{"address":%q,%s"ports":[{"port":%d,"targetPort":%d}]}`, address, more, front, target)
 	a := ask(t, token, http.MethodPut, "/v1/registrations/"+name, body)
@@ -256,14 +256,14 @@ func put(t *testing.T, token, name, address string, front, target int, more stri
 }
 
 // oldCall calls just as the container of the old form does.
-func oldCall(t *testing.T, token, ip string, front, back any, action, name, sendProxy string) string {
+func oldCall(t testing.TB, token, ip string, front, back any, action, name, sendProxy string) string {
 	t.Helper()
 	body := fmt.Sprintf(`{"dst-ip":"%s","frontend-port":"%v","backend-port":"%v","action":"%s","name":"%s","send-proxy":"%s"}`, ip, front, back, action, name, sendProxy)
 	return curl(t, "-X", "POST", "-H", "Content-Type:application/json", "-H", "X-Funkypenguin-Token: "+token, "-d", body, base+"/hooks/update-haproxy")
 }
 
 // curl returns the body and, behind it, the code.
-func curl(t *testing.T, args ...string) string {
+func curl(t testing.TB, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), testneed.Binary(t, "curl"), append([]string{"-s", "-w", "|%{http_code}"}, args...)...)
 	out, err := cmd.Output()
