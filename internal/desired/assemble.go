@@ -16,6 +16,9 @@ func (r *resolver) assemble(prev *claims) {
 	if prev != nil && slices.Equal(prev.asked, r.asked) {
 		r.asked = prev.asked
 	}
+	if slices.Equal(r.asked, r.claims.listeners) {
+		r.asked = r.claims.listeners
+	}
 	r.claims.routes = r.sortRoutes(r.lastResorts(prev))
 }
 
@@ -33,6 +36,8 @@ func (r *resolver) sortListeners() (open, asked []*model.Listener) {
 		claim := &r.listeners[i]
 		if n == 0 || name(all[n-1]) != name(i) {
 			asked = append(asked, claim.listener)
+		} else {
+			r.twins = true
 		}
 		if !claim.why.open() {
 			continue
@@ -60,14 +65,16 @@ func (r *resolver) sortRoutes(more []*model.Route) []*model.Route {
 	for _, i := range all {
 		claim := &r.routes[i]
 		if n := len(routes); n > 0 && routes[n-1].Name == claim.route.Name {
-			claim.why = twice
+			claim.why, r.twins = twice, true
 			continue
 		}
 		routes = append(routes, claim.route)
 	}
 	if len(more) > 0 {
 		routes = sortRuns(append(routes, more...), func(a, b *model.Route) int { return strings.Compare(a.Name, b.Name) })
+		n := len(routes)
 		routes = slices.CompactFunc(routes, func(a, b *model.Route) bool { return a.Name == b.Name })
+		r.twins = r.twins || len(routes) < n
 	}
 	return routes
 }

@@ -15,10 +15,11 @@ type backends struct {
 	index   *probeIndex
 	sockets *sockets
 
-	shelves []shelf // of each source
-	byName  map[string]place
-	places  [][]int32 // of each backend of a source: where it is in out, or -1
-	spotted int       // records with a finding
+	shelves   []*shelf[model.Backend, entry]
+	missing   map[string]bool // what routes name and cannot have
+	loose     bool            // a name is there twice, or the names of a source are not sorted
+	spotted   int             // records with a finding
+	onMachine int             // records with an endpoint on one of the machine's own addresses
 
 	out      []*model.Backend
 	routes   []*model.Route
@@ -26,203 +27,102 @@ type backends struct {
 	findings []keyed // but those of records
 }
 
-// place is a backend of a source.
+// place is an object of a source.
 type place struct{ source, i int32 }
 
-// shelf is the backends of one source in pieces, so that a change of one of them
-// copies one piece.
-type shelf struct {
-	source string
-	n      int
-	pieces []piece
+// entry is what a backend is used for.
+type entry struct {
+	record *record // nil: not served
+	refs   int32   // how often routes name it
 }
 
-type piece struct {
-	in      []*model.Backend
-	records []*record // nil: not served
-}
+func backendName(b *model.Backend) string { return b.Name }
 
-const pieceSize = 128
+func compareBackends(a, b *model.Backend) int { return strings.Compare(a.Name, b.Name) }
 
-func newShelf(f model.Fragment) shelf {
-	s := shelf{source: f.Source, n: len(f.Backends)}
-	in, records := slices.Clone(f.Backends), make([]*record, len(f.Backends))
-	for i := 0; i < s.n; i += pieceSize {
-		end := min(i+pieceSize, s.n)
-		s.pieces = append(s.pieces, piece{in[i:end:end], records[i:end:end]})
-	}
-	return s
-}
-
-func (s *shelf) record(i int) **record { return &s.pieces[i/pieceSize].records[i%pieceSize] }
-
-func (s *shelf) sameNames(f model.Fragment) bool {
-	if f.Source != s.source || len(f.Backends) != s.n {
-		return false
-	}
-	all := f.Backends
-	for _, p := range s.pieces {
-		if !slices.Equal(all[:len(p.in)], p.in) && !slices.EqualFunc(all[:len(p.in)], p.in, sameName) {
-			return false
+// chooseBackends keeps the backends that a served route names. With a delta of the
+// claims it only looks at the routes that changed, and the backends that are new
+// pointers.
+func chooseBackends(in Input, m, prev *memory, changed *delta) *backends {
+	if changed != nil && prev.backends != nil {
+		if b := followBackends(in, m, prev.backends, changed); b != nil {
+			return b
 		}
-		all = all[len(p.in):]
 	}
-	return true
-}
-
-func sameName(a, b *model.Backend) bool { return a == b || a.Name == b.Name }
-
-// chooseBackends keeps the backends that a served route names. When no claim and
-// no backend's name changed it only looks at the backends that are new pointers.
-func chooseBackends(in Input, m, prev *memory) *backends {
-	old := prev.backends
-	b := &backends{claims: m.claims, index: m.index, sockets: m.sockets}
-	sameNames := old != nil && len(old.shelves) == len(in.Fragments)
-	for i, f := range in.Fragments {
-		sameNames = sameNames && old.shelves[i].sameNames(f)
-	}
-	if sameNames && old.claims == b.claims {
-		b.follow(in, old)
-		return b
-	}
-	if sameNames {
-		b.byName = old.byName
-	}
-	b.choose(in, old)
+	b := &backends{claims: m.claims, index: m.index, sockets: m.sockets, missing: map[string]bool{}}
+	b.choose(in, prev.backends)
 	return b
-}
-
-// follow takes over everything of the turn before but the backends that changed.
-func (b *backends) follow(in Input, old *backends) {
-	claims, index, sockets := b.claims, b.index, b.sockets
-	*b = *old
-	b.claims, b.index, b.sockets = claims, index, sockets
-	everything := index != old.index || sockets != old.sockets
-	b.shelves = slices.Clone(old.shelves)
-	for i, f := range in.Fragments {
-		before := old.shelves[i].pieces
-		copied := false
-		for n, p := range before {
-			now := f.Backends[n*pieceSize : n*pieceSize+len(p.in)]
-			if !everything && slices.Equal(now, p.in) {
-				continue
-			}
-			if !copied {
-				copied = true
-				b.shelves[i].pieces = slices.Clone(before)
-			}
-			b.shelves[i].pieces[n] = b.followPiece(now, p, b.places[i][n*pieceSize:], old)
-		}
-	}
-	if index != old.index {
-		b.count()
-	}
-}
-
-func (b *backends) followPiece(in []*model.Backend, before piece, places []int32, old *backends) piece {
-	now := piece{slices.Clone(in), slices.Clone(before.records)}
-	for i, backend := range in {
-		if places[i] < 0 {
-			continue
-		}
-		if r := b.record(backend, before.records[i]); r != before.records[i] {
-			now.records[i] = r
-			b.put(int(places[i]), r, before.records[i], old)
-		}
-	}
-	return now
-}
-
-// put replaces one served backend by its successor. What old holds is copied
-// before it is written to.
-func (b *backends) put(at int, now, before *record, old *backends) {
-	if now.out != before.out {
-		if &b.out[0] == &old.out[0] {
-			b.out = slices.Clone(old.out)
-		}
-		b.out[at] = now.out
-	}
-	if now.finding != nil {
-		b.spotted++
-	}
-	if before.finding != nil {
-		b.spotted--
-	}
-	if b.index != old.index || slices.Equal(now.probes, before.probes) {
-		return
-	}
-	if &b.uses[0] == &old.uses[0] {
-		b.uses = slices.Clone(old.uses)
-	}
-	for _, p := range before.probes {
-		b.uses[p]--
-	}
-	for _, p := range now.probes {
-		b.uses[p]++
-	}
 }
 
 // choose starts from the routes.
 func (b *backends) choose(in Input, old *backends) {
-	total := 0
-	for _, f := range in.Fragments {
-		b.shelves = append(b.shelves, newShelf(f))
-		b.places = append(b.places, slices.Repeat([]int32{-1}, len(f.Backends)))
-		total += len(f.Backends)
+	names := b.listNames(in)
+	refs := make([][]int32, len(in.Fragments))
+	for i, f := range in.Fragments {
+		refs[i] = make([]int32, len(f.Backends))
 	}
-	if b.byName == nil {
-		b.byName = listNames(in, total)
-	}
-	b.followRoutes(in, old)
-	served := make([]place, 0, total)
+	b.followRoutes(in, names, refs, old)
+	var out []*model.Backend
 	for i, f := range in.Fragments {
 		known := old.known(f.Source)
+		entries := make([]entry, len(f.Backends))
+		sorted := true
 		for j, backend := range f.Backends {
-			if b.places[i][j] < 0 {
+			sorted = sorted && (j == 0 || f.Backends[j-1].Name < backend.Name)
+			if refs[i][j] == 0 {
 				continue
 			}
 			r := b.record(backend, known.find(backend))
-			*b.shelves[i].record(j) = r
-			if r.finding != nil {
-				b.spotted++
-			}
-			served = append(served, place{int32(i), int32(j)})
+			entries[j] = entry{r, refs[i][j]}
+			b.tally(r, 1)
+			out = append(out, r.out)
 		}
+		b.loose = b.loose || !sorted
+		b.shelves = append(b.shelves, newShelf(f.Source, f.Backends, entries, sorted))
 	}
-	served = sortRuns(served, func(x, y place) int {
-		return strings.Compare(in.Fragments[x.source].Backends[x.i].Name, in.Fragments[y.source].Backends[y.i].Name)
-	})
-	b.out = make([]*model.Backend, len(served))
-	for n, p := range served {
-		b.places[p.source][p.i] = int32(n)
-		b.out[n] = (*b.shelves[p.source].record(int(p.i))).out
-	}
+	b.out = sortRuns(out, compareBackends)
 	b.count()
 }
 
+// tally adds what is to be known of all records.
+func (b *backends) tally(r *record, n int) {
+	if r.finding != nil {
+		b.spotted += n
+	}
+	if r.sockets != nil {
+		b.onMachine += n
+	}
+}
+
 // listNames finds each name's backend; should two have it, the first counts.
-func listNames(in Input, total int) map[string]place {
+func (b *backends) listNames(in Input) map[string]place {
+	total := 0
+	for _, f := range in.Fragments {
+		total += len(f.Backends)
+	}
 	names := make(map[string]place, total)
 	for i, f := range in.Fragments {
 		for j, backend := range f.Backends {
-			if _, ok := names[backend.Name]; !ok {
-				names[backend.Name] = place{int32(i), int32(j)}
+			if _, ok := names[backend.Name]; ok {
+				b.loose = true
+				continue
 			}
+			names[backend.Name] = place{int32(i), int32(j)}
 		}
 	}
 	return names
 }
 
-// followRoutes marks the backends that routes name, and takes those out of the
-// routes that are not there.
-func (b *backends) followRoutes(in Input, old *backends) {
+// followRoutes counts how often routes name each backend, and takes those out of
+// the routes that are not there.
+func (b *backends) followRoutes(in Input, names map[string]place, refs [][]int32, old *backends) {
 	var findings []model.Finding
 	aside := map[string]bool{}
 	b.routes = b.claims.routes
 	for i, route := range b.claims.routes {
 		missing := 0
 		for _, w := range route.Backends {
-			p, ok := b.byName[w.Name]
+			p, ok := names[w.Name]
 			switch words, out := b.claims.setAside[w.Name]; {
 			case !ok:
 				missing++
@@ -237,8 +137,10 @@ func (b *backends) followRoutes(in Input, old *backends) {
 					})
 				}
 			default:
-				b.places[p.source][p.i] = 0
+				refs[p.source][p.i]++
+				continue
 			}
+			b.missing[w.Name] = true
 		}
 		if missing == 0 {
 			continue
@@ -256,8 +158,7 @@ func (b *backends) without(route *model.Route, old *backends) *model.Route {
 	fewer := *route
 	fewer.Backends = nil
 	for _, w := range route.Backends {
-		_, ok := b.byName[w.Name]
-		if _, out := b.claims.setAside[w.Name]; ok && !out {
+		if !b.missing[w.Name] {
 			fewer.Backends = append(fewer.Backends, w)
 		}
 	}
@@ -282,11 +183,11 @@ func missingBackend(route *model.Route, name string) model.Finding {
 
 // each calls do with every record there is.
 func (b *backends) each(do func(*record)) {
-	for i := range b.shelves {
-		for _, p := range b.shelves[i].pieces {
-			for _, r := range p.records {
-				if r != nil {
-					do(r)
+	for _, s := range b.shelves {
+		for _, p := range s.pieces {
+			for _, e := range p.of {
+				if e.record != nil {
+					do(e.record)
 				}
 			}
 		}
@@ -319,32 +220,35 @@ func (b *backends) spots() []keyed {
 
 // walk finds the records of one source again, in the order of names.
 type walk struct {
-	shelf *shelf
-	i     int
+	in []*model.Backend
+	of []entry
 }
 
 func (b *backends) known(source string) *walk {
-	if b != nil {
-		for i := range b.shelves {
-			if b.shelves[i].source == source {
-				return &walk{shelf: &b.shelves[i]}
-			}
+	w := &walk{}
+	if b == nil {
+		return w
+	}
+	for _, s := range b.shelves {
+		if s.source == source {
+			w.in, w.of = s.flat()
+			break
 		}
 	}
-	return &walk{shelf: &shelf{}}
+	return w
 }
 
 // find returns the record of the same pointer, or nil. Backends that are not in
 // the order of names are read afresh.
 func (w *walk) find(backend *model.Backend) *record {
-	for ; w.i < w.shelf.n; w.i++ {
-		in := w.shelf.pieces[w.i/pieceSize].in[w.i%pieceSize]
-		if in == backend {
-			return *w.shelf.record(w.i)
+	for len(w.in) > 0 {
+		if w.in[0] == backend {
+			return w.of[0].record
 		}
-		if in.Name >= backend.Name {
+		if w.in[0].Name >= backend.Name {
 			return nil
 		}
+		w.in, w.of = w.in[1:], w.of[1:]
 	}
 	return nil
 }

@@ -108,6 +108,31 @@ func BenchmarkBuildRouteChange(b *testing.B) {
 	}
 }
 
+// BenchmarkBuildNewRoute has an Ingress come with its Service, and go.
+func BenchmarkBuildNewRoute(b *testing.B) {
+	for _, n := range sizes {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			in := cluster(n)
+			in.Prev = desired.Build(in)
+			few, many := in.Fragments[0], withIngress(in.Fragments[0], "shop-00050-new")
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				in.Fragments = []model.Fragment{[]model.Fragment{many, few}[i%2]}
+				in.Prev = desired.Build(in)
+			}
+		})
+	}
+}
+
+// withIngress is a fragment with one more Ingress and the Service that it names.
+func withIngress(f model.Fragment, name string) model.Fragment {
+	o := model.Origin{Source: "home", Kind: "Ingress", Namespace: "web", Name: name}
+	f.Parts = with(f.Parts, clusterPart(o, 0), func(p *model.Part) string { return p.Origin.Key() })
+	f.Backends = with(f.Backends, &model.Backend{Name: "home/web/" + name + "/80/http", Origin: o, Protocol: model.HTTP},
+		func(b *model.Backend) string { return b.Name })
+	return f
+}
+
 func BenchmarkBuildNothingChanged(b *testing.B) {
 	for _, n := range sizes {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

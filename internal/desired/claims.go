@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/landfall-edge/landfall/internal/model"
 )
@@ -15,15 +16,16 @@ import (
 type claims struct {
 	// What it was built from.
 	config   config
-	sources  []string
-	given    [][]*model.Part
+	shelves  []*shelf[model.Part, *part]
 	setAside map[string]string
 	reserved []netip.AddrPort
 	held     []model.Held
 	ours     []*model.Listener // of Input.Serving, those on held ports
 	def      defaultClaim
-	read     [][]*part // given, sorted by key
 
+	http      []httpPort    // of each VIP
+	marks     func() *marks // of what there are claims on
+	twins     bool          // two objects have the same name
 	listeners []*model.Listener
 	asked     []*model.Listener
 	routes    []*model.Route // with whatever backends they name
@@ -39,16 +41,29 @@ type defaultClaim struct {
 	origin model.Origin
 }
 
+// httpPort is the listener that a VIP's HTTP routes share; nil when there is none.
+type httpPort struct {
+	listener *model.Listener
+	source   int
+	why      reason
+}
+
 // resolveClaims settles every conflict, or returns prev when nothing that matters
-// to it has changed.
-func resolveClaims(in Input, prev *claims) *claims {
+// to it has changed. The delta is from prev, or nil when everything was settled.
+func resolveClaims(in Input, prev *claims) (*claims, *delta) {
 	c := &claims{
 		config: config{vips: cloneVIPs(in.VIPs), httpPort: in.HTTPPort},
 		ours:   onHeldPorts(in.Serving, in.Held),
 		def:    findDefault(in),
 	}
-	if prev != nil && prev.sameInput(in, c) {
-		return prev
+	same := prev != nil && prev.sameSettings(in, c)
+	if same && prev.holds(in) {
+		return prev, &delta{}
+	}
+	if same {
+		if now, d := prev.follow(in); d != nil {
+			return now, d
+		}
 	}
 	if prev != nil {
 		c.config.seed = prev.config.seed
@@ -58,29 +73,24 @@ func resolveClaims(in Input, prev *claims) *claims {
 	c.setAside = maps.Clone(in.SetAside)
 	c.reserved = slices.Clone(in.Reserved)
 	c.held = slices.Clone(in.Held)
-	for _, f := range in.Fragments {
-		c.sources = append(c.sources, f.Source)
-		c.given = append(c.given, slices.Clone(f.Parts))
-	}
-	r := newResolver(c, prev)
+	r := newResolver(c, in, prev)
 	r.resolve(prev)
 	r.assemble(prev)
 	r.report(prev)
-	return c
+	c.marks = sync.OnceValue(c.mark)
+	return c, nil
 }
 
-func (c *claims) sameInput(in Input, now *claims) bool {
-	if len(in.Fragments) != len(c.given) || !c.config.equal(now.config) || c.def != now.def ||
-		!maps.Equal(c.setAside, in.SetAside) || !slices.Equal(c.reserved, in.Reserved) ||
-		!slices.Equal(c.held, in.Held) || !slices.EqualFunc(c.ours, now.ours, sameSocket) {
-		return false
-	}
-	for i, f := range in.Fragments {
-		if f.Source != c.sources[i] || !slices.Equal(f.Parts, c.given[i]) {
-			return false
-		}
-	}
-	return true
+func (c *claims) sameSettings(in Input, now *claims) bool {
+	return c.config.equal(now.config) && c.def == now.def &&
+		maps.Equal(c.setAside, in.SetAside) && slices.Equal(c.reserved, in.Reserved) &&
+		slices.Equal(c.held, in.Held) && slices.EqualFunc(c.ours, now.ours, sameSocket)
+}
+
+func (c *claims) holds(in Input) bool {
+	return slices.EqualFunc(c.shelves, in.Fragments, func(s *shelf[model.Part, *part], f model.Fragment) bool {
+		return s.holds(f.Source, f.Parts)
+	})
 }
 
 func cloneVIPs(vips []model.VIP) []model.VIP {
@@ -196,7 +206,7 @@ func reuseRoute(route *model.Route, sorted []*model.Route) *model.Route {
 	}
 	old := sorted[i]
 	if old.Origin == route.Origin && old.Listener == route.Listener && old.VIP == route.VIP && old.Match == route.Match &&
-		old.Rank == route.Rank && slices.Equal(old.Backends, route.Backends) {
+		old.Rank == route.Rank && old.Limit == route.Limit && slices.Equal(old.Backends, route.Backends) {
 		return old
 	}
 	return route

@@ -1,9 +1,13 @@
 // Package desired builds what should be served from what every source asks for:
 // it merges fragments, settles conflicts and says who lost and why. It is pure.
 //
-// Conflicts are settled in full on every turn, so that the loser takes over in the
-// same turn in which the winner goes. What a turn costs follows what changed since
-// Prev: an endpoint change walks the backends' pointers and looks at one backend.
+// The loser of a conflict takes over in the same turn in which the winner goes.
+// What a turn costs follows what changed since Prev. It walks the pointers of parts
+// and backends, and looks at those that are new: a part whose claims nobody else
+// has, before and now, comes and goes without a look at the others. Where one is
+// contested, or a setting changed, all conflicts are settled anew. What is kept of
+// a turn lies in pieces of a hundred or so, and a change copies the one piece; only
+// the slices of State are copied whole, once.
 package desired
 
 import (
@@ -73,10 +77,11 @@ func Build(in Input) *Output {
 		prev = in.Prev.memory
 	}
 	m := &memory{}
-	m.claims = resolveClaims(in, prev.claims)
+	var changed *delta
+	m.claims, changed = resolveClaims(in, prev.claims)
 	m.index = indexProbes(in, prev.index)
 	m.sockets = listSockets(in, m.claims, prev.sockets)
-	m.backends = chooseBackends(in, m, prev)
+	m.backends = chooseBackends(in, m, prev, changed)
 	m.probes = judgeProbes(in, m, prev.probes)
 	m.told = tell(in, m, prev.told)
 	return &Output{

@@ -58,6 +58,7 @@ type part struct {
 	routes    []*model.Route    // nil where there is no listener for it
 	vips      []int             // of each route: the VIP whose shared listener it needs
 	hashes    []uint64          // of each route's key
+	marks     []uint64          // of what it claims, and of others' listeners that it names
 	full      *model.Outcome    // when all of it is served; nil when nobody asks
 }
 
@@ -87,6 +88,7 @@ func readPart(in *model.Part, c config) *part {
 		}
 		p.hashes = append(p.hashes, hash)
 	}
+	p.marks = p.mark(c)
 	if in.Report && complete {
 		p.full = p.outcome(c, func(int) reason { return served }, func(int) reason { return served })
 	}

@@ -22,36 +22,42 @@ import (
 func TestMemoryChangesNothing(t *testing.T) {
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			w := newWorld(seed)
-			in := w.input()
-			prev := desired.Build(in)
-			for turn := range 40 {
-				var what []string
-				for range 1 + w.IntN(2) {
-					what = append(what, w.change())
-				}
-				before := text(prev)
-				in = w.input()
-				in.Prev = prev
-				if w.IntN(4) == 0 { // the slices may be new while the objects are not
-					for i := range in.Fragments {
-						in.Fragments[i].Parts = slices.Clone(in.Fragments[i].Parts)
-						in.Fragments[i].Backends = slices.Clone(in.Fragments[i].Backends)
-					}
-				}
-				got := desired.Build(in)
-				in.Prev = nil
-				if d := cmp.Diff(visible(desired.Build(in)), visible(got), cmpOptions); d != "" {
-					t.Fatalf("turn %d, %v (-without +with):\n%s", turn, what, d)
-				}
-				if after := text(prev); after != before {
-					t.Fatalf("turn %d, %v changed what was built before (-before +after):\n%s", turn, what, cmp.Diff(before, after))
-				}
-				checkShared(t, prev, got)
-				checkState(t, got.State)
-				prev = got
-			}
+			walkWorld(t, newWorld(seed), 40, 1)
 		})
+	}
+}
+
+// walkWorld changes a few things on every turn, and compares a Build with Prev to
+// one without.
+func walkWorld(t *testing.T, w *world, turns, few int) {
+	t.Helper()
+	in := w.input()
+	prev := desired.Build(in)
+	for turn := range turns {
+		var what []string
+		for range 1 + w.IntN(1+few) {
+			what = append(what, w.change())
+		}
+		before := text(prev)
+		in = w.input()
+		in.Prev = prev
+		if w.IntN(4) == 0 { // the slices may be new while the objects are not
+			for i := range in.Fragments {
+				in.Fragments[i].Parts = slices.Clone(in.Fragments[i].Parts)
+				in.Fragments[i].Backends = slices.Clone(in.Fragments[i].Backends)
+			}
+		}
+		got := desired.Build(in)
+		in.Prev = nil
+		if d := cmp.Diff(visible(desired.Build(in)), visible(got), cmpOptions); d != "" {
+			t.Fatalf("turn %d, %v (-without +with):\n%s", turn, what, d)
+		}
+		if after := text(prev); after != before {
+			t.Fatalf("turn %d, %v changed what was built before (-before +after):\n%s", turn, what, cmp.Diff(before, after))
+		}
+		checkShared(t, prev, got)
+		checkState(t, got.State)
+		prev = got
 	}
 }
 
@@ -173,6 +179,7 @@ type world struct {
 	reserved       []netip.AddrPort
 	health         map[string]model.ProbeHealth
 	setAside       map[string]string
+	wide           bool // many objects that clash a little
 }
 
 func newWorld(seed uint64) *world {
@@ -203,6 +210,9 @@ func pick[T any](w *world, all ...T) T { return all[w.IntN(len(all))] }
 func (w *world) change() string {
 	i := w.IntN(len(w.fragments))
 	f := &w.fragments[i]
+	if w.wide && w.IntN(30) > 0 {
+		return w.changeWide(f)
+	}
 	switch n := w.IntN(22); {
 	case n < 6:
 		w.setPart(f)
@@ -269,7 +279,8 @@ func (w *world) changeEdge() string {
 	}
 	w.setAside = map[string]string{}
 	for range w.IntN(3) {
-		w.setAside[pick(w, "home/web/a/80", "home/web/b/443", "main/http", "files/ops/a/a.example.com/", "home/n1", "main/default")] = "no such thing"
+		w.setAside[pick(w, "home/web/a/80", "home/web/b/443", "main/http", "files/ops/a/a.example.com/", "home/n1", "main/default",
+			"home/web/shop-007/80", "home/web/shop-007/shop-007.example.com/")] = "no such thing"
 	}
 	return "set aside"
 }

@@ -35,7 +35,8 @@ func (r *resolver) report(prev *claims) {
 	}
 	findings = append(findings, r.defaultFindings()...)
 	outcomes = sortRuns(outcomes, func(a, b outcomeOf) int { return strings.Compare(a.key, b.key) })
-	for _, o := range outcomes {
+	for i, o := range outcomes {
+		r.twins = r.twins || i > 0 && outcomes[i-1].key == o.key
 		r.outcomes = append(r.outcomes, o.outcome)
 	}
 	if prev != nil && slices.Equal(prev.outcomes, r.outcomes) {

@@ -55,11 +55,16 @@ func keyOf(r *model.Route) routeKey {
 	return routeKey{r.Listener, r.Match.Host, max(r.Match.Path, "/"), r.Match.Exact}
 }
 
-func newResolver(c *claims, prev *claims) *resolver {
+func newResolver(c *claims, in Input, prev *claims) *resolver {
 	r := &resolver{claims: c}
-	for source, given := range c.given {
-		parts := readParts(given, c.config, prev.known(c.sources[source], c.config), prev)
-		c.read = append(c.read, parts)
+	for source, f := range in.Fragments {
+		known := prev.known(f.Source, c.config)
+		parts := readParts(f.Parts, c.config, known, prev)
+		sorted := true
+		for i, p := range parts {
+			sorted = sorted && p.in == f.Parts[i] && (i == 0 || parts[i-1].key < p.key)
+		}
+		c.shelves = append(c.shelves, newShelf(f.Source, f.Parts, parts, sorted))
 		r.grow(parts)
 		for _, p := range parts {
 			r.add(p, source)
@@ -73,11 +78,13 @@ func (c *claims) known(source string, now config) []*part {
 	if c == nil || !c.config.equal(now) {
 		return nil
 	}
-	i := slices.Index(c.sources, source)
-	if i < 0 {
-		return nil
+	for _, s := range c.shelves {
+		if s.source == source {
+			_, parts := s.flat()
+			return parts
+		}
 	}
-	return c.read[i]
+	return nil
 }
 
 // readParts reads what is not among the known ones. Both are sorted by key, so
@@ -142,6 +149,7 @@ func (r *resolver) resolve(prev *claims) {
 	r.settleRoutes()
 	r.openShared(prev)
 	r.settlePorts()
+	r.keepShared()
 	r.dropListenerless()
 }
 
@@ -235,6 +243,17 @@ func (r *resolver) openShared(prev *claims) {
 	}
 }
 
+// keepShared leaves to the next turn what became of the VIPs' HTTP ports.
+func (r *resolver) keepShared() {
+	for _, i := range r.shared {
+		h := httpPort{why: noListener}
+		if i >= 0 {
+			h = httpPort{r.listeners[i].listener, r.listeners[i].source, r.listeners[i].why}
+		}
+		r.http = append(r.http, h)
+	}
+}
+
 // settlePorts leaves one listener on each address and port, and none where
 // something else listens.
 func (r *resolver) settlePorts() {
@@ -268,26 +287,26 @@ func (r *resolver) settlePorts() {
 }
 
 // mayOpen takes a claim out that nobody could have.
-func (r *resolver) mayOpen(claim *listenerClaim) bool {
+func (c *claims) mayOpen(claim *listenerClaim) bool {
 	l := claim.listener
-	if len(r.setAside) > 0 {
-		if _, out := r.setAside[l.Name]; out {
+	if len(c.setAside) > 0 {
+		if _, out := c.setAside[l.Name]; out {
 			claim.why = aside
 			return false
 		}
 	}
-	for i, socket := range r.reserved {
+	for i, socket := range c.reserved {
 		if socket.Port() == l.Port && covers(l.Addresses, socket.Addr()) {
 			claim.why, claim.by = reserved, i
 			return false
 		}
 	}
-	for i, h := range r.held {
+	for i, h := range c.held {
 		if h.Port != l.Port || !covers(l.Addresses, h.Address) {
 			continue
 		}
 		claim.by = i
-		if slices.ContainsFunc(r.ours, func(o *model.Listener) bool { return opens(o, l) }) {
+		if slices.ContainsFunc(c.ours, func(o *model.Listener) bool { return opens(o, l) }) {
 			claim.why = sharedPort
 			continue
 		}

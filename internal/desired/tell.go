@@ -10,7 +10,7 @@ import (
 type told struct {
 	fragments [][]model.Finding
 	ofSources []keyed
-	claims    *claims
+	claims    []keyed
 	backends  []keyed
 	spots     []keyed
 	probes    *probes
@@ -19,14 +19,14 @@ type told struct {
 
 // tell joins the findings, or returns prev when none has changed.
 func tell(in Input, m *memory, prev *told) *told {
-	t := &told{claims: m.claims, backends: m.backends.findings, probes: m.probes, spots: m.backends.spots()}
-	same := prev != nil && len(prev.fragments) == len(in.Fragments)
+	t := &told{claims: m.claims.findings, backends: m.backends.findings, probes: m.probes, spots: m.backends.spots()}
+	fragments := prev != nil && len(prev.fragments) == len(in.Fragments)
 	for i, f := range in.Fragments {
-		same = same && slices.Equal(prev.fragments[i], f.Findings)
+		fragments = fragments && slices.Equal(prev.fragments[i], f.Findings)
 	}
-	if same {
+	if fragments {
 		t.fragments, t.ofSources = prev.fragments, prev.ofSources
-		if prev.claims == t.claims && prev.probes == t.probes &&
+		if same(prev.claims, t.claims) && prev.probes == t.probes &&
 			slices.Equal(prev.backends, t.backends) && slices.Equal(prev.spots, t.spots) {
 			return prev
 		}
@@ -38,7 +38,7 @@ func tell(in Input, m *memory, prev *told) *told {
 		}
 		t.ofSources = sortFindings(all)
 	}
-	all := slices.Concat(t.ofSources, t.claims.findings, t.backends, t.spots, t.probes.findings)
+	all := slices.Concat(t.ofSources, t.claims, t.backends, t.spots, t.probes.findings)
 	for _, f := range compactSorted(sortRuns(all, compareKeyed)) {
 		t.all = append(t.all, f.Finding)
 	}
