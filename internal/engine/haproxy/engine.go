@@ -1,6 +1,7 @@
 package haproxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -283,9 +284,18 @@ func (e *Engine) load(ctx context.Context, r renderer, want model.State, p plan.
 	}
 	// An agent that is told to end finishes what it began, so that the next one
 	// finds a worker that it knows.
+	started := !e.running.up
 	if err := how(context.WithoutCancel(ctx), gen); err != nil {
+		if started {
+			r.settings.Generation = gen
+			err = cmp.Or(e.checkGeneration(ctx, r, want), err)
+		}
 		err = e.blameLoad(err, gen, want)
 		e.disk.demote(gen, previous)
+		if errors.Is(err, errExtra) {
+			e.log.Warn("extra file set aside", "engine", "haproxy", "error", err)
+			return e.load(ctx, r, want, p, how) // without it: there is an end to them
+		}
 		return err
 	}
 	e.running.loaded, e.running.generation, e.running.stale = loaded, gen, ""
@@ -311,6 +321,9 @@ func (e *Engine) prepare(ctx context.Context, r renderer, want model.State) (gen
 		if err = e.disk.write(r, want, e.extra, l); err != nil {
 			e.disk.drop(gen)
 			return "", l, err
+		}
+		if !e.running.up { // HAProxy says it itself when it starts, and nobody is served yet
+			return gen, l, nil
 		}
 		if err = e.checkGeneration(ctx, r, want); err == nil {
 			return gen, l, nil
