@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -191,18 +192,32 @@ func (s *Set) Status() []Status {
 
 // Report tells every source that wants to know what became of its own objects.
 func (s *Set) Report(ctx context.Context, outcomes []*model.Outcome, findings []model.Finding) {
-	byOutcome, byFinding := map[string][]*model.Outcome{}, map[string][]model.Finding{}
-	for _, o := range outcomes {
-		byOutcome[o.Origin.Source] = append(byOutcome[o.Origin.Source], o)
-	}
-	for _, f := range findings {
-		byFinding[f.Origin.Source] = append(byFinding[f.Origin.Source], f)
-	}
+	byOutcome := bySource(outcomes, func(o *model.Outcome) string { return o.Origin.Source })
+	byFinding := bySource(findings, func(f model.Finding) string { return f.Origin.Source })
 	for _, e := range s.entries {
 		if reporter, ok := e.source.(Reporter); ok {
 			reporter.Report(ctx, byOutcome[e.name], byFinding[e.name])
 		}
 	}
+}
+
+// bySource parts what is sorted by source, without a copy where it is.
+func bySource[T any](all []T, source func(T) string) map[string][]T {
+	parts := map[string][]T{}
+	for len(all) > 0 {
+		name := source(all[0])
+		n := slices.IndexFunc(all, func(v T) bool { return source(v) != name })
+		if n < 0 {
+			n = len(all)
+		}
+		if part, more := parts[name]; more {
+			parts[name] = append(part, all[:n]...)
+		} else {
+			parts[name] = all[:n:n]
+		}
+		all = all[n:]
+	}
+	return parts
 }
 
 func (s *Set) wakeKeeper() {

@@ -50,8 +50,8 @@ type reporter struct {
 	mu     sync.Mutex
 	latest *report // not looked at yet
 	active bool    // a report has been looked at
-	round  uint64
 	wants  map[ref]*want
+	taken  report // what wants were made of
 	// limits keep the Events of one namespace from taking the place of others'.
 	limits map[string]*rate.Limiter
 	// created counts the Events of this process by their names.
@@ -66,10 +66,8 @@ type reporter struct {
 
 // want is what is to be said of one object.
 type want struct {
-	round    uint64 // of the last report that names it
 	outcome  *model.Outcome
 	findings []model.Finding
-	incoming []model.Finding
 
 	// written is what was last sent, rewrites how often in a row although it had
 	// been, and notBefore when the next such attempt is due.
@@ -200,44 +198,83 @@ func (r *reporter) digest() {
 	r.look(look...)
 }
 
-// take makes wants of a report and returns those that differ from before. The
-// caller holds mu.
+// take makes wants of a report and returns those that differ from before. It looks
+// at the objects whose outcome is another pointer, and at all findings if one
+// differs. The caller holds mu.
 func (r *reporter) take(latest *report) []ref {
-	r.round++
-	var look []ref
-	name := r.source.cfg.Name
-	for _, o := range latest.outcomes {
-		if o.Origin.Source != name {
-			continue
+	look := r.takeOutcomes(latest.outcomes)
+	if !slices.Equal(r.taken.findings, latest.findings) {
+		look = append(look, r.takeFindings(latest.findings)...)
+	}
+	r.taken = *latest
+	if len(r.wants) > len(latest.outcomes)+len(latest.findings) { // some may have been made for nothing
+		maps.DeleteFunc(r.wants, func(_ ref, w *want) bool { return w.idle() })
+	}
+	return look
+}
+
+// takeOutcomes walks the outcomes of two reports at once: both are sorted by key.
+func (r *reporter) takeOutcomes(now []*model.Outcome) []ref {
+	var gone, come []*model.Outcome
+	before := r.taken.outcomes
+	for len(before) > 0 || len(now) > 0 {
+		switch {
+		case len(before) > 0 && len(now) > 0 && before[0] == now[0]:
+			before, now = before[1:], now[1:]
+		case len(now) == 0 || len(before) > 0 && before[0].Origin.Key() <= now[0].Origin.Key():
+			gone, before = append(gone, before[0]), before[1:]
+		default:
+			come, now = append(come, now[0]), now[1:]
 		}
-		at := refOf(&o.Origin)
-		w := r.want(at)
-		if w.outcome != o {
+	}
+	differ := map[ref]*model.Outcome{}
+	ours := func(o *model.Outcome) bool { return o.Origin.Source == r.source.cfg.Name }
+	for _, o := range gone {
+		if ours(o) {
+			differ[refOf(&o.Origin)] = nil
+		}
+	}
+	for _, o := range come {
+		if ours(o) {
+			differ[refOf(&o.Origin)] = o
+		}
+	}
+	var look []ref
+	for at, o := range differ {
+		if w := r.want(at); w.outcome != o {
 			w.outcome = o
 			look = append(look, at)
 		}
-		w.round = r.round
 	}
-	for i := range latest.findings {
-		if f := &latest.findings[i]; f.Origin.Source == name && f.Origin.Name != "" {
-			w := r.want(refOf(&f.Origin))
-			w.incoming = append(w.incoming, *f)
+	return look
+}
+
+func (r *reporter) takeFindings(now []model.Finding) []ref {
+	differ := map[ref][]model.Finding{}
+	for i := range r.taken.findings {
+		if f := &r.taken.findings[i]; r.about(f) {
+			differ[refOf(&f.Origin)] = nil
 		}
 	}
-	for at, w := range r.wants {
-		differs := !slices.Equal(w.incoming, w.findings)
-		if w.round != r.round && w.outcome != nil {
-			w.outcome, differs = nil, true
+	for i := range now {
+		if f := &now[i]; r.about(f) {
+			at := refOf(&f.Origin)
+			differ[at] = append(differ[at], *f)
 		}
-		w.findings, w.incoming = w.incoming, nil
-		if differs {
+	}
+	var look []ref
+	for at, findings := range differ {
+		if w := r.want(at); !slices.Equal(w.findings, findings) {
+			w.findings = findings
 			look = append(look, at)
-		}
-		if w.idle() {
-			delete(r.wants, at)
 		}
 	}
 	return look
+}
+
+// about reports whether a finding is about an object of the source.
+func (r *reporter) about(f *model.Finding) bool {
+	return f.Origin.Source == r.source.cfg.Name && f.Origin.Name != ""
 }
 
 // idle reports whether nothing is to be said or remembered.

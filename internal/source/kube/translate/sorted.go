@@ -65,8 +65,35 @@ func (s *sorted[T]) replace() bool {
 	return true
 }
 
-// merge brings the pending values in by one walk over all.
+// few is up to how many pending values each make room for themselves.
+const few = 16
+
+// merge brings the pending values in where names come or go. The names are nobody
+// else's, so that few of them are moved in place.
 func (s *sorted[T]) merge() {
+	if len(s.pending) > few {
+		s.mergeMany()
+		return
+	}
+	s.values = append(make([]*T, 0, len(s.values)+len(s.pending)), s.values...)
+	for name, v := range s.pending {
+		i, there := slices.BinarySearch(s.names, name)
+		switch {
+		case there && v != nil:
+			s.values[i] = v
+		case there:
+			s.names, s.values = slices.Delete(s.names, i, i+1), slices.Delete(s.values, i, i+1)
+		case v != nil:
+			s.names, s.values = slices.Insert(s.names, i, name), slices.Insert(s.values, i, v)
+		}
+	}
+	if len(s.values) == 0 {
+		s.values = nil // as if there had never been any
+	}
+}
+
+// mergeMany does it by one walk over all.
+func (s *sorted[T]) mergeMany() {
 	size := len(s.names) + len(s.pending)
 	names, values := make([]string, 0, size), make([]*T, 0, size)
 	from := 0
