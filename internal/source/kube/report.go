@@ -213,20 +213,8 @@ func (r *reporter) take(latest *report) []ref {
 	return look
 }
 
-// takeOutcomes walks the outcomes of two reports at once: both are sorted by key.
 func (r *reporter) takeOutcomes(now []*model.Outcome) []ref {
-	var gone, come []*model.Outcome
-	before := r.taken.outcomes
-	for len(before) > 0 || len(now) > 0 {
-		switch {
-		case len(before) > 0 && len(now) > 0 && before[0] == now[0]:
-			before, now = before[1:], now[1:]
-		case len(now) == 0 || len(before) > 0 && before[0].Origin.Key() <= now[0].Origin.Key():
-			gone, before = append(gone, before[0]), before[1:]
-		default:
-			come, now = append(come, now[0]), now[1:]
-		}
-	}
+	gone, come := differing(r.taken.outcomes, now)
 	differ := map[ref]*model.Outcome{}
 	ours := func(o *model.Outcome) bool { return o.Origin.Source == r.source.cfg.Name }
 	for _, o := range gone {
@@ -247,6 +235,21 @@ func (r *reporter) takeOutcomes(now []*model.Outcome) []ref {
 		}
 	}
 	return look
+}
+
+// differing walks the outcomes of two reports at once: both are sorted by key.
+func differing(before, now []*model.Outcome) (gone, come []*model.Outcome) {
+	for len(before) > 0 && len(now) > 0 {
+		switch {
+		case before[0] == now[0]:
+			before, now = before[1:], now[1:]
+		case before[0].Origin.Key() <= now[0].Origin.Key():
+			gone, before = append(gone, before[0]), before[1:]
+		default:
+			come, now = append(come, now[0]), now[1:]
+		}
+	}
+	return append(gone, before...), append(come, now...)
 }
 
 func (r *reporter) takeFindings(now []model.Finding) []ref {
