@@ -48,6 +48,7 @@ type Config struct {
 	// may change. At least one VIP.
 	VIPs           func() []model.VIP
 	HTTPPort       uint16
+	HTTPSPort      uint16
 	DefaultBackend string
 	Reserved       []netip.AddrPort
 	Guard          Guard
@@ -162,7 +163,7 @@ func (a *Agent) turned() {
 
 func (a *Agent) input(fragments []model.Fragment, have model.State) desired.Input {
 	in := desired.Input{
-		Fragments: fragments, VIPs: a.vips, HTTPPort: a.HTTPPort, DefaultBackend: a.DefaultBackend,
+		Fragments: fragments, VIPs: a.vips, HTTPPort: a.HTTPPort, HTTPSPort: a.HTTPSPort, DefaultBackend: a.DefaultBackend,
 		Reserved: a.Reserved, Held: a.held, Serving: have.Listeners, SetAside: a.setAside.messages(), Prev: a.prev,
 	}
 	if a.monitor != nil {

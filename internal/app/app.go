@@ -131,7 +131,7 @@ func (a *App) newAgent(edge *spec.Edge, o Options) error {
 	a.agent, err = agent.New(agent.Config{
 		Name: edge.Name, Sources: set, Engine: a.engine,
 		VIPs:     func() []model.VIP { return vips(edge) },
-		HTTPPort: edge.HTTP.Port, DefaultBackend: file.BackendName(edge.DefaultBackend), Reserved: reserved(edge),
+		HTTPPort: edge.HTTP.Port, HTTPSPort: edge.HTTPS.Port, DefaultBackend: file.BackendName(edge.DefaultBackend), Reserved: reserved(edge),
 		Guard: guard(edge),
 		Log:   o.Log,
 		OnTurn: func(took time.Duration, err error) {

@@ -93,7 +93,7 @@ func once(ctx context.Context, edge *spec.Edge, o Options, want func(spec.Source
 	}
 	fragments := set.Read(ctx)
 	out := desired.Build(desired.Input{
-		Fragments: fragments, VIPs: vips(edge), HTTPPort: edge.HTTP.Port,
+		Fragments: fragments, VIPs: vips(edge), HTTPPort: edge.HTTP.Port, HTTPSPort: edge.HTTPS.Port,
 		DefaultBackend: file.BackendName(edge.DefaultBackend), Reserved: reserved(edge),
 	})
 	return out, set.Status(), nil

@@ -58,7 +58,7 @@ func newSource(edge *spec.Edge, s spec.Source, o Options) (source.Source, error)
 func phoneHome(edge *spec.Edge, s spec.Source, o Options) phonehome.Config {
 	c := phonehome.Config{
 		Name: s.Name, Listen: s.PhoneHome.Listen, StateFile: filepath.Join(edge.StateDir, phoneHomeDir, s.Name+".jsonl"),
-		Passive: o.passive, Getenv: os.Getenv, Logger: o.Log,
+		HTTPPort: edge.HTTP.Port, HTTPSPort: edge.HTTPS.Port, Passive: o.passive, Getenv: os.Getenv, Logger: o.Log,
 	}
 	if tls := s.PhoneHome.TLS; tls != nil {
 		c.CertFile, c.KeyFile = tls.CertFile, tls.KeyFile

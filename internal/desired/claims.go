@@ -23,7 +23,7 @@ type claims struct {
 	ours     []*model.Listener // of Input.Serving, those on held ports
 	def      defaultClaim
 
-	http      []httpPort    // of each VIP
+	ports     []frontPort   // of each front
 	marks     func() *marks // of what there are claims on
 	twins     bool          // two objects have the same name
 	listeners []*model.Listener
@@ -41,8 +41,8 @@ type defaultClaim struct {
 	origin model.Origin
 }
 
-// httpPort is the listener that a VIP's HTTP routes share; nil when there is none.
-type httpPort struct {
+// frontPort is the listener of a front; nil when there is none.
+type frontPort struct {
 	listener *model.Listener
 	source   int
 	why      reason
@@ -52,7 +52,7 @@ type httpPort struct {
 // to it has changed. The delta is from prev, or nil when everything was settled.
 func resolveClaims(in Input, prev *claims) (*claims, *delta) {
 	c := &claims{
-		config: config{vips: cloneVIPs(in.VIPs), httpPort: in.HTTPPort},
+		config: config{vips: cloneVIPs(in.VIPs), httpPort: in.HTTPPort, httpsPort: in.HTTPSPort},
 		ours:   onHeldPorts(in.Serving, in.Held),
 		def:    findDefault(in),
 	}
@@ -171,13 +171,13 @@ func (r *resolver) lastResorts(prev *claims) []*model.Route {
 	if r.def.name == "" {
 		return nil
 	}
-	for i, v := range r.config.vips {
+	for i, v := range r.config.vips { // whose HTTP listeners come first
 		listener := r.shared[i]
 		if listener < 0 || !r.listeners[listener].why.open() {
 			continue
 		}
 		route := &model.Route{
-			Name: v.Name + "/default", Origin: r.def.origin, Listener: shared(v), VIP: v.Name, Rank: model.LastResort,
+			Name: v.Name + "/default", Origin: r.def.origin, Listener: r.config.front(i).name(), VIP: v.Name, Rank: model.LastResort,
 			Backends: []model.WeightedBackend{{Name: r.def.name, Weight: 1}},
 		}
 		if _, taken := r.winner(route, maphash.Comparable(r.config.seed, keyOf(route))); taken {

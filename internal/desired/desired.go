@@ -23,8 +23,9 @@ type Input struct {
 	Fragments []model.Fragment
 	// VIPs in the order of the file; the first is the default. At least one.
 	VIPs []model.VIP
-	// HTTPPort is where HTTP routes are served; 0 turns them off.
-	HTTPPort uint16
+	// HTTPPort is where HTTP routes are served, and HTTPSPort where TLS is passed
+	// through; 0 turns that off.
+	HTTPPort, HTTPSPort uint16
 	// DefaultBackend names the Backend that answers what no route takes; empty
 	// answers 404.
 	DefaultBackend string

@@ -43,12 +43,12 @@ func (c *claims) follow(in Input) (*claims, *delta) {
 		return nil, nil
 	}
 	for _, p := range d.gone {
-		if !c.plain(p) || c.opensHTTP(p) {
+		if !c.plain(p) || c.opensShared(p) {
 			return nil, nil
 		}
 	}
 	for _, p := range d.come {
-		if !c.plain(p) || c.winsHTTP(p) {
+		if !c.plain(p) || c.winsShared(p) {
 			return nil, nil
 		}
 	}
@@ -106,8 +106,8 @@ func (c *claims) plain(p placed) bool {
 		if _, out := c.setAside[r.Name]; out {
 			return false
 		}
-		if vip := p.vips[i]; vip >= 0 {
-			if c.http[vip].listener == nil || c.http[vip].why != served {
+		if front := p.fronts[i]; front >= 0 {
+			if c.ports[front].listener == nil || c.ports[front].why != served {
 				return false
 			}
 		} else if !p.opens(r.Listener) {
@@ -122,17 +122,17 @@ func (p *part) opens(listener string) bool {
 	return slices.ContainsFunc(p.in.Listeners, func(l *model.Listener) bool { return l.Name == listener })
 }
 
-// opensHTTP reports whether a VIP's HTTP port has the precedence of the part.
-func (c *claims) opensHTTP(p placed) bool {
-	return slices.ContainsFunc(p.vips, func(vip int) bool {
-		return vip >= 0 && c.http[vip].source == p.source && c.http[vip].listener.Origin == p.in.Origin
+// opensShared reports whether a shared port has the precedence of the part.
+func (c *claims) opensShared(p placed) bool {
+	return slices.ContainsFunc(p.fronts, func(i int) bool {
+		return i >= 0 && c.ports[i].source == p.source && c.ports[i].listener.Origin == p.in.Origin
 	})
 }
 
-// winsHTTP reports whether the part would give its precedence to a VIP's HTTP port.
-func (c *claims) winsHTTP(p placed) bool {
-	return slices.ContainsFunc(p.vips, func(vip int) bool {
-		return vip >= 0 && before(p.source, &p.in.Origin, c.http[vip].source, &c.http[vip].listener.Origin) < 0
+// winsShared reports whether the part would give its precedence to a shared port.
+func (c *claims) winsShared(p placed) bool {
+	return slices.ContainsFunc(p.fronts, func(i int) bool {
+		return i >= 0 && before(p.source, &p.in.Origin, c.ports[i].source, &c.ports[i].listener.Origin) < 0
 	})
 }
 
@@ -207,12 +207,12 @@ func (c *claims) mark() *marks {
 			}
 		}
 	}
-	for i, h := range c.http {
+	for i, h := range c.ports {
 		if h.listener == nil {
 			continue
 		}
-		all = append(all, c.config.portMark(h.listener.Port, i), c.nameMark(h.listener.Name))
-		if c.def.name != "" { // the last resort takes every host and path
+		all = append(all, c.config.portMark(h.listener.Port, i%len(c.config.vips)), c.nameMark(h.listener.Name))
+		if c.def.name != "" && h.listener.Protocol == model.HTTP { // the last resort takes every host and path
 			all = append(all, maphash.Comparable(c.config.seed, routeKey{listener: h.listener.Name, path: "/"}))
 		}
 	}
@@ -228,7 +228,7 @@ func (p *part) mark(c config) []uint64 {
 		}
 	}
 	for i, r := range p.routes {
-		if p.vips[i] == ownListener && !p.opens(r.Listener) {
+		if p.fronts[i] == ownListener && !p.opens(r.Listener) {
 			all = append(all, maphash.String(c.seed, r.Listener))
 		}
 	}

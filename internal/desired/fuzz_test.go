@@ -34,7 +34,7 @@ func FuzzBuild(f *testing.F) {
 	f.Fuzz(func(t *testing.T, first, second []byte) {
 		in := desired.Input{
 			VIPs:     []model.VIP{{Name: "main", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.10")}}},
-			HTTPPort: 80,
+			HTTPPort: 80, HTTPSPort: 443,
 		}
 		for _, raw := range [][]byte{first, second} {
 			var s step

@@ -22,6 +22,7 @@ type step struct {
 	Fragments      []model.Fragment             `json:"fragments"`
 	VIPs           []model.VIP                  `json:"vips"`
 	HTTPPort       *uint16                      `json:"httpPort"`
+	HTTPSPort      *uint16                      `json:"httpsPort"`
 	DefaultBackend *string                      `json:"defaultBackend"`
 	Reserved       []netip.AddrPort             `json:"reserved"`
 	Held           []model.Held                 `json:"held"`
@@ -47,6 +48,9 @@ func (s step) apply(in *desired.Input) {
 	}
 	if s.HTTPPort != nil {
 		in.HTTPPort = *s.HTTPPort
+	}
+	if s.HTTPSPort != nil {
+		in.HTTPSPort = *s.HTTPSPort
 	}
 	if s.DefaultBackend != nil {
 		in.DefaultBackend = *s.DefaultBackend
@@ -79,7 +83,7 @@ func build(t *testing.T, a *txtar.Archive) *txtar.Archive {
 	result := &txtar.Archive{Comment: a.Comment}
 	in := desired.Input{
 		VIPs:     []model.VIP{{Name: "main", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.10")}}},
-		HTTPPort: 80,
+		HTTPPort: 80, HTTPSPort: 443,
 	}
 	for _, f := range a.Files {
 		name, isStep := strings.CutSuffix(f.Name, ".yaml")

@@ -11,15 +11,15 @@ import (
 
 // config is what the claims of parts are read against.
 type config struct {
-	vips     []model.VIP
-	httpPort uint16
+	vips                []model.VIP
+	httpPort, httpsPort uint16
 	// seed of the hashes of routes: made anew for each sequence of turns, so that
 	// nobody can choose hosts and paths that collide.
 	seed maphash.Seed
 }
 
 func (c config) equal(d config) bool {
-	return c.httpPort == d.httpPort && slices.EqualFunc(c.vips, d.vips, func(a, b model.VIP) bool {
+	return c.httpPort == d.httpPort && c.httpsPort == d.httpsPort && slices.EqualFunc(c.vips, d.vips, func(a, b model.VIP) bool {
 		return a.Name == b.Name && a.Any == b.Any && slices.Equal(a.Addresses, b.Addresses)
 	})
 }
@@ -40,14 +40,33 @@ func binds(v model.VIP) []netip.Addr {
 	return v.Addresses
 }
 
-// shared is the name of the HTTP listener of a VIP.
-func shared(v model.VIP) string { return v.Name + "/http" }
+// front is a listener that routes share: a VIP may have one for HTTP and one for
+// TLS passed through.
+type front struct {
+	vip      model.VIP
+	protocol model.Protocol
+	port     uint16
+}
 
-// Where a route or listener of a part is, in place of the index of a VIP.
+// fronts is how many there may be.
+func (c config) fronts() int { return 2 * len(c.vips) }
+
+// front is one of them: those for HTTP in the order of the VIPs, then those for TLS.
+func (c config) front(i int) front {
+	if n := len(c.vips); i >= n {
+		return front{c.vips[i-n], model.TLS, c.httpsPort}
+	}
+	return front{c.vips[i], model.HTTP, c.httpPort}
+}
+
+func (f front) name() string { return f.vip.Name + "/" + string(f.protocol) }
+
+// Where a route or listener of a part is, in place of the index of a front.
 const (
 	ownListener = -1 // a route of a listener that an object asked for
 	unknownVIP  = -2
 	httpOff     = -3
+	tlsOff      = -4
 )
 
 // part is a model.Part read against the config: which VIP each claim is for.
@@ -56,7 +75,7 @@ type part struct {
 	key       string
 	listeners []*model.Listener // nil where the VIP is unknown
 	routes    []*model.Route    // nil where there is no listener for it
-	vips      []int             // of each route: the VIP whose shared listener it needs
+	fronts    []int             // of each route: the shared listener it needs
 	hashes    []uint64          // of each route's key
 	marks     []uint64          // of what it claims, and of others' listeners that it names
 	full      *model.Outcome    // when all of it is served; nil when nobody asks
@@ -78,10 +97,10 @@ func readPart(in *model.Part, c config) *part {
 		p.listeners = append(p.listeners, &resolved)
 	}
 	for _, r := range in.Routes {
-		resolved, vip := readRoute(r, c)
+		resolved, front := readRoute(r, c)
 		complete = complete && resolved != nil
 		p.routes = append(p.routes, resolved)
-		p.vips = append(p.vips, vip)
+		p.fronts = append(p.fronts, front)
 		var hash uint64
 		if resolved != nil {
 			hash = maphash.Comparable(c.seed, keyOf(resolved))
@@ -97,32 +116,52 @@ func readPart(in *model.Part, c config) *part {
 
 // readRoute puts a route onto its listener and gives its path one spelling.
 func readRoute(r *model.Route, c config) (*model.Route, int) {
-	vip := ownListener
-	if r.Listener == "" {
-		vip = c.vip(r.VIP)
-		if vip < 0 {
-			return nil, unknownVIP
-		}
-	} else if i := slices.IndexFunc(c.vips, func(v model.VIP) bool { return shared(v) == r.Listener }); i >= 0 {
-		vip = i
-	}
-	if vip >= 0 && c.httpPort == 0 {
-		return nil, httpOff
+	at := c.frontOf(r)
+	if at == unknownVIP {
+		return nil, at
 	}
 	path := r.Match.Path
 	if !r.Match.Exact && len(path) > 1 && strings.HasSuffix(path, "/") {
 		path = max(strings.TrimRight(path, "/"), "/")
 	}
-	if vip == ownListener && path == r.Match.Path {
-		return r, vip
+	if at == ownListener && path == r.Match.Path && r.Protocol == "" {
+		return r, at
 	}
 	resolved := *r
-	resolved.Match.Path = path
-	if vip >= 0 {
-		resolved.VIP = c.vips[vip].Name
-		resolved.Listener = shared(c.vips[vip])
+	resolved.Match.Path, resolved.Protocol = path, ""
+	if at >= 0 {
+		on := c.front(at)
+		resolved.VIP, resolved.Listener = on.vip.Name, on.name()
+		switch {
+		case on.port == 0 && on.protocol == model.TLS:
+			return nil, tlsOff
+		case on.port == 0:
+			return nil, httpOff
+		case on.protocol == model.TLS:
+			resolved.Protocol, resolved.Match = model.TLS, model.Match{Host: r.Match.Host}
+		}
 	}
-	return &resolved, vip
+	return &resolved, at
+}
+
+// frontOf is the shared listener that a route needs, ownListener or unknownVIP.
+func (c config) frontOf(r *model.Route) int {
+	if r.Listener != "" {
+		for i := range c.fronts() {
+			if c.front(i).name() == r.Listener {
+				return i
+			}
+		}
+		return ownListener
+	}
+	vip := c.vip(r.VIP)
+	switch {
+	case vip < 0:
+		return unknownVIP
+	case r.Protocol == model.TLS:
+		return len(c.vips) + vip
+	}
+	return vip
 }
 
 // outcome is where the part is served, given what became of each of its claims.
@@ -137,13 +176,19 @@ func (p *part) outcome(c config, listener, route func(i int) reason) *model.Outc
 		}
 	}
 	for i := range p.routes {
-		switch vip := p.vips[i]; {
-		case vip == httpOff, vip == ownListener:
-		case vip == unknownVIP:
-			o.Ports = append(o.Ports, model.PortOutcome{Port: c.httpPort, Error: noVIP.word()})
-		default:
+		switch at := p.fronts[i]; {
+		case at == unknownVIP:
+			port := c.httpPort
+			if p.in.Routes[i].Protocol == model.TLS {
+				port = c.httpsPort
+			}
+			if port != 0 {
+				o.Ports = append(o.Ports, model.PortOutcome{Port: port, Error: noVIP.word()})
+			}
+		case at >= 0:
 			why := route(i)
-			o.Ports = append(o.Ports, model.PortOutcome{Port: c.httpPort, Error: why.word()})
+			o.Ports = append(o.Ports, model.PortOutcome{Port: c.front(at).port, Error: why.word()})
+			vip := at % len(c.vips)
 			on[vip] = on[vip] || why.open()
 		}
 	}

@@ -173,6 +173,7 @@ type world struct {
 	fragments      []model.Fragment
 	vips           []model.VIP
 	httpPort       uint16
+	httpsPort      uint16
 	defaultBackend string
 	held           []model.Held
 	serving        []*model.Listener
@@ -183,7 +184,7 @@ type world struct {
 }
 
 func newWorld(seed uint64) *world {
-	w := &world{Rand: rand.New(rand.NewPCG(seed, 7)), httpPort: 80, health: map[string]model.ProbeHealth{}, setAside: map[string]string{}}
+	w := &world{Rand: rand.New(rand.NewPCG(seed, 7)), httpPort: 80, httpsPort: 443, health: map[string]model.ProbeHealth{}, setAside: map[string]string{}}
 	w.vips = []model.VIP{
 		{Name: "main", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.10"), netip.MustParseAddr("2001:db8::10")}, Any: seed%3 == 0},
 		{Name: "pool", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.20")}},
@@ -199,7 +200,7 @@ func newWorld(seed uint64) *world {
 
 func (w *world) input() desired.Input {
 	return desired.Input{
-		Fragments: slices.Clone(w.fragments), VIPs: w.vips, HTTPPort: w.httpPort, DefaultBackend: w.defaultBackend,
+		Fragments: slices.Clone(w.fragments), VIPs: w.vips, HTTPPort: w.httpPort, HTTPSPort: w.httpsPort, DefaultBackend: w.defaultBackend,
 		Reserved: w.reserved, Held: w.held, Serving: w.serving, Health: w.health, SetAside: w.setAside,
 	}
 }
@@ -256,8 +257,8 @@ func (w *world) change() string {
 func (w *world) changeEdge() string {
 	switch w.IntN(6) {
 	case 0:
-		w.httpPort = pick(w, uint16(80), 80, 8080, 0)
-		return "HTTP port"
+		w.httpPort, w.httpsPort = pick(w, uint16(80), 80, 8080, 0), pick(w, uint16(443), 443, 8443, 0)
+		return "shared ports"
 	case 1:
 		w.defaultBackend = pick(w, "", "home/web/a/80", "nowhere")
 		return "default backend"
@@ -279,7 +280,7 @@ func (w *world) changeEdge() string {
 	}
 	w.setAside = map[string]string{}
 	for range w.IntN(3) {
-		w.setAside[pick(w, "home/web/a/80", "home/web/b/443", "main/http", "files/ops/a/a.example.com/", "home/n1", "main/default",
+		w.setAside[pick(w, "home/web/a/80", "home/web/b/443", "main/http", "main/tls", "files/ops/a/a.example.com/", "home/n1", "main/default",
 			"home/web/shop-007/80", "home/web/shop-007/shop-007.example.com/")] = "no such thing"
 	}
 	return "set aside"
@@ -313,6 +314,9 @@ func (w *world) setPart(f *model.Fragment) {
 				host += "="
 			}
 			r := &model.Route{Name: base + "/" + host + m.Path, Origin: p.Origin, VIP: pick(w, "", "", "pool", "none"), Match: m, Rank: pick(w, model.Explicit, model.Explicit, model.DefaultRoute)}
+			if w.IntN(3) == 0 {
+				r.Name, r.Protocol = base+"/tls:"+host, model.TLS
+			}
 			for range w.IntN(3) {
 				r.Backends = append(r.Backends, model.WeightedBackend{Name: fmt.Sprintf("%s/web/%s/80", f.Source, pick(w, "a", "b")), Weight: 1})
 			}

@@ -16,6 +16,7 @@ const (
 	noListener // nobody asked for the route's listener
 	twice      // another object of the same name is served
 	off        // HTTP is turned off
+	offTLS     // TLS is
 )
 
 // open reports whether clients are answered.
@@ -52,6 +53,8 @@ func (r reason) word() string {
 		return "DuplicateName"
 	case off:
 		return "HTTPOff"
+	case offTLS:
+		return "HTTPSOff"
 	}
 	return "NotServed"
 }

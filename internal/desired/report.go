@@ -72,14 +72,14 @@ func (r *resolver) whole(i int) bool {
 	}
 	for j := range p.routes {
 		claim := &r.routes[s.route+j]
-		if claim.why != served || claim.vip >= 0 && r.sharedClaim(claim.vip).why != served {
+		if claim.why != served || claim.front >= 0 && r.sharedClaim(claim.front).why != served {
 			return false
 		}
 	}
 	return true
 }
 
-func (r *resolver) sharedClaim(vip int) *listenerClaim { return &r.listeners[r.shared[vip]] }
+func (r *resolver) sharedClaim(front int) *listenerClaim { return &r.listeners[r.shared[front]] }
 
 func (r *resolver) listenerReason(i int) func(int) reason {
 	return func(j int) reason { return r.listeners[r.starts[i].listener+j].why }
@@ -119,16 +119,16 @@ func (r *resolver) partFindings(i int) []model.Finding {
 		claim := &r.routes[s.route+j]
 		switch claim.why {
 		case served:
-			if claim.vip < 0 || r.sharedClaim(claim.vip).why == served {
+			if claim.front < 0 || r.sharedClaim(claim.front).why == served {
 				continue
 			}
-			if shared := r.sharedClaim(claim.vip); shared.origin == &p.in.Origin {
+			if shared := r.sharedClaim(claim.front); shared.origin == &p.in.Origin {
 				add(portField(shared.listener.Port), shared.why, r.portMessage(shared, &p.in.Origin))
 			}
 		case listenerNo:
-			if claim.vip >= 0 {
-				shared := r.sharedClaim(claim.vip)
-				add(portField(shared.listener.Port), shared.why, "HTTP routes are not served: "+r.portMessage(shared, &p.in.Origin))
+			if claim.front >= 0 {
+				shared := r.sharedClaim(claim.front)
+				add(portField(shared.listener.Port), shared.why, serves(shared.listener)+" routes are not served: "+r.portMessage(shared, &p.in.Origin))
 			}
 		default:
 			if message := r.routeMessage(claim, p.in.Routes[j]); message != "" {
@@ -154,8 +154,8 @@ func (r *resolver) accepted(i int) string {
 		}
 	}
 	for j, route := range p.routes {
-		if claim := &r.routes[s.route+j]; claim.why == served && claim.vip >= 0 {
-			all = append(all, matchText(route.Match))
+		if claim := &r.routes[s.route+j]; claim.why == served && claim.front >= 0 {
+			all = append(all, matchText(route))
 		}
 	}
 	if len(all) > shown+1 {

@@ -14,10 +14,10 @@ import (
 type resolver struct {
 	*claims
 	parts     []*part
-	listeners []listenerClaim  // of the parts in order, then one per VIP for HTTP
+	listeners []listenerClaim  // of the parts in order, then the shared ones
 	routes    []routeClaim     // of the parts in order
 	starts    []start          // of each part
-	shared    []int            // of each VIP: its HTTP listener in listeners, or -1
+	shared    []int            // of each front: its listener in listeners, or -1
 	winners   map[uint64]int32 // of a route's hash, or the next free number: in routes
 	byName    map[string]int   // listeners by name, when a route refers to another part's
 }
@@ -29,7 +29,7 @@ type listenerClaim struct {
 	listener *model.Listener // nil: the VIP is unknown
 	origin   *model.Origin   // whose precedence it has
 	source   int
-	part     int // -1 for HTTP
+	part     int // -1 for a shared one
 	why      reason
 	by       int // the winner in listeners, or the index in held or reserved
 }
@@ -39,7 +39,7 @@ type routeClaim struct {
 	origin *model.Origin
 	hash   uint64
 	source int
-	vip    int
+	front  int
 	why    reason
 	// listener is the index of the route's listener when only that decides.
 	listener int
@@ -112,7 +112,7 @@ func readParts(given []*model.Part, now config, known []*part, prev *claims) []*
 
 // grow makes room for the claims of parts.
 func (r *resolver) grow(parts []*part) {
-	listeners, routes := len(r.config.vips), 0
+	listeners, routes := r.config.fronts(), 0
 	for _, p := range parts {
 		listeners += len(p.listeners)
 		routes += len(p.routes)
@@ -133,12 +133,14 @@ func (r *resolver) add(p *part, source int) {
 		r.listeners = append(r.listeners, claim)
 	}
 	for i, route := range p.routes {
-		claim := routeClaim{route: route, origin: &p.in.Origin, source: source, vip: p.vips[i], hash: p.hashes[i]}
-		switch claim.vip {
+		claim := routeClaim{route: route, origin: &p.in.Origin, source: source, front: p.fronts[i], hash: p.hashes[i]}
+		switch claim.front {
 		case unknownVIP:
 			claim.why = noVIP
 		case httpOff:
 			claim.why = off
+		case tlsOff:
+			claim.why = offTLS
 		}
 		r.routes = append(r.routes, claim)
 	}
@@ -202,23 +204,23 @@ func compareRoutes(a, b *routeClaim) int {
 	return before(a.source, a.origin, b.source, b.origin)
 }
 
-// openShared claims the HTTP port of each VIP where a route needs it, with the
+// openShared claims the port of each shared listener that a route needs, with the
 // precedence of the oldest such route.
 func (r *resolver) openShared(prev *claims) {
 	type need struct {
 		origin *model.Origin
 		source int
 	}
-	needs := make([]need, len(r.config.vips))
-	want := func(vip, source int, origin *model.Origin) {
-		n := &needs[vip]
+	needs := make([]need, r.config.fronts())
+	want := func(front, source int, origin *model.Origin) {
+		n := &needs[front]
 		if n.origin == nil || before(source, origin, n.source, n.origin) < 0 {
 			*n = need{origin, source}
 		}
 	}
 	for i := range r.routes {
-		if claim := &r.routes[i]; claim.why == served && claim.vip >= 0 {
-			want(claim.vip, claim.source, claim.origin)
+		if claim := &r.routes[i]; claim.why == served && claim.front >= 0 {
+			want(claim.front, claim.source, claim.origin)
 		}
 	}
 	if r.def.name != "" && r.config.httpPort != 0 && len(needs) > 0 {
@@ -232,10 +234,10 @@ func (r *resolver) openShared(prev *claims) {
 		if n.origin == nil {
 			continue
 		}
-		v := r.config.vips[i]
+		f := r.config.front(i)
 		l := &model.Listener{
-			Name: shared(v), Origin: *n.origin, VIP: v.Name, Port: r.config.httpPort,
-			Protocol: model.HTTP, Addresses: binds(v),
+			Name: f.name(), Origin: *n.origin, VIP: f.vip.Name, Port: f.port,
+			Protocol: f.protocol, Addresses: binds(f.vip),
 		}
 		l = reuseListener(l, prev)
 		r.shared[i] = len(r.listeners)
@@ -243,14 +245,14 @@ func (r *resolver) openShared(prev *claims) {
 	}
 }
 
-// keepShared leaves to the next turn what became of the VIPs' HTTP ports.
+// keepShared leaves to the next turn what became of the shared ports.
 func (r *resolver) keepShared() {
 	for _, i := range r.shared {
-		h := httpPort{why: noListener}
+		h := frontPort{why: noListener}
 		if i >= 0 {
-			h = httpPort{r.listeners[i].listener, r.listeners[i].source, r.listeners[i].why}
+			h = frontPort{r.listeners[i].listener, r.listeners[i].source, r.listeners[i].why}
 		}
-		r.http = append(r.http, h)
+		r.ports = append(r.ports, h)
 	}
 }
 
@@ -346,8 +348,8 @@ func (r *resolver) dropListenerless() {
 // listenerOf finds a route's listener: the shared one, one of its own part, or
 // one of another part. It returns -1 when nobody asked for it.
 func (r *resolver) listenerOf(claim *routeClaim, part int) int {
-	if claim.vip >= 0 {
-		return r.shared[claim.vip]
+	if claim.front >= 0 {
+		return r.shared[claim.front]
 	}
 	for i, l := range r.parts[part].in.Listeners {
 		if l.Name == claim.route.Listener {

@@ -30,11 +30,15 @@ func quoteWords(s string) string {
 func portField(port uint16) string { return "port " + strconv.Itoa(int(port)) }
 
 // matchText is a match as a person would write it: "shop.example.com/cart",
-// "any host/", "shop.example.com=/cart" for an exact path.
-func matchText(m model.Match) string {
+// "any host/", "shop.example.com=/cart" for an exact path, a host alone for TLS.
+func matchText(r *model.Route) string {
+	m := r.Match
 	host := m.Host
 	if host == "" {
 		host = "*"
+	}
+	if r.Protocol == model.TLS {
+		return show(host)
 	}
 	if m.Exact {
 		host += "="
@@ -48,7 +52,7 @@ func routeField(r *model.Route) string {
 	if r.VIP == "" && r.Listener != "" && r.Match == (model.Match{}) {
 		return show(r.Listener)
 	}
-	return matchText(r.Match)
+	return matchText(r)
 }
 
 // relative names an object as its reader would look for it: the kind and the
@@ -120,14 +124,24 @@ func (r *resolver) lostPort(port string, claim *listenerClaim, reader *model.Ori
 		return fmt.Sprintf("%s belongs to VIP %s, whose addresses are the same; give each VIP addresses of its own",
 			port, show(winner.listener.VIP))
 	case winner.part < 0:
-		return fmt.Sprintf("%s serves HTTP routes, the first of them for %s, %s; choose another front port or VIP; this one takes over when those routes go",
-			port, relative(winner.origin, reader), why)
+		return fmt.Sprintf("%s serves %s routes, the first of them for %s, %s; choose another front port or VIP; this one takes over when those routes go",
+			port, serves(winner.listener), relative(winner.origin, reader), why)
 	case claim.part < 0:
-		return fmt.Sprintf("%s belongs to %s, %s; move that to another front port, or set http.port in the edge's file; HTTP takes over when it goes",
-			port, relative(winner.origin, reader), why)
+		return fmt.Sprintf("%s belongs to %s, %s; move that to another front port, or set %s in the edge's file; %s takes over when it goes",
+			port, relative(winner.origin, reader), why, setting(claim.listener), serves(claim.listener))
 	}
 	return fmt.Sprintf("%s belongs to %s, %s; choose another front port or VIP; this one takes over when that goes",
 		port, relative(winner.origin, reader), why)
+}
+
+// serves is what a shared listener is for, and setting where its port is set.
+func serves(l *model.Listener) string { return strings.ToUpper(string(l.Protocol)) }
+
+func setting(l *model.Listener) string {
+	if l.Protocol == model.TLS {
+		return "https.port"
+	}
+	return "http.port"
 }
 
 func holder(h model.Held) string {
@@ -156,6 +170,8 @@ func (r *resolver) routeMessage(claim *routeClaim, asked *model.Route) string {
 		return r.unknownVIP(asked.VIP)
 	case off:
 		return "HTTP is turned off at this edge; set http.port in its file, for example http: {port: 80}"
+	case offTLS:
+		return "TLS is turned off at this edge; set https.port in its file, for example https: {port: 443}"
 	case aside:
 		if claim.route.Name == claim.route.Listener {
 			return "" // the listener's finding says it
@@ -174,7 +190,10 @@ func (r *resolver) routeMessage(claim *routeClaim, asked *model.Route) string {
 func (r *resolver) lostRoute(claim *routeClaim) string {
 	i, _ := r.winner(claim.route, claim.hash)
 	winner := &r.routes[i]
-	what := routeField(claim.route)
+	what, choice := routeField(claim.route), "host or path"
+	if claim.route.Protocol == model.TLS {
+		choice = "host"
+	}
 	switch ranked := winner.route.Rank != claim.route.Rank; {
 	case winner.origin == claim.origin && ranked:
 		return "" // an object's own rule comes before its own default backend
@@ -184,8 +203,8 @@ func (r *resolver) lostRoute(claim *routeClaim) string {
 		return fmt.Sprintf("%s already serves %s by a rule, which comes before a default backend; the default backend takes over when the rule goes",
 			relative(winner.origin, claim.origin), what)
 	default:
-		return fmt.Sprintf("%s, %s, already serves %s; choose another host or path; this one takes over when that goes",
-			relative(winner.origin, claim.origin), because(winner.origin, claim.origin, winner.source, claim.source), what)
+		return fmt.Sprintf("%s, %s, already serves %s; choose another %s; this one takes over when that goes",
+			relative(winner.origin, claim.origin), because(winner.origin, claim.origin, winner.source, claim.source), what, choice)
 	}
 }
 

@@ -102,9 +102,10 @@ type VIP struct {
 // Protocol is what a listener or backend speaks.
 type Protocol string
 
-// The protocols of listeners (TCP, HTTP) and backends (all of them).
+// The protocols of listeners (TCP, TLS, HTTP) and backends (all but TLS).
 const (
 	TCP   Protocol = "tcp"
+	TLS   Protocol = "tls"   // passed through unread, by the name in its first message
 	HTTP  Protocol = "http"  // HTTP/1.1 in clear
 	HTTPS Protocol = "https" // HTTP over TLS, the certificate is not verified
 	H2C   Protocol = "h2c"   // HTTP/2 in clear, prior knowledge (RFC 9113 section 3.3)
@@ -113,7 +114,7 @@ const (
 // Listener is a port and protocol on a VIP.
 type Listener struct {
 	// Name is "<source>/<namespace>/<name>/<port>" for a port that an object
-	// asked for, "<vip>/http" for the shared one.
+	// asked for, "<vip>/http" and "<vip>/tls" for the shared ones.
 	Name   string `json:"name"`
 	Origin Origin `json:"origin"`
 	// VIP names the addresses; empty in a Fragment means the first one.
@@ -129,15 +130,19 @@ type Listener struct {
 // Route is a match on a listener, and where it goes.
 type Route struct {
 	// Name is the listener's for a TCP listener, whose only route it is, else
-	// "<source>/<namespace>/<name>/<host or *><path>", with "=" before an exact path.
+	// "<source>/<namespace>/<name>/<host or *><path>", with "=" before an exact path,
+	// and "<source>/<namespace>/<name>/tls:<host>" for TLS passed through.
 	Name   string `json:"name"`
 	Origin Origin `json:"origin"`
-	// Listener names a Listener. In a Fragment, empty means the shared HTTP
-	// listener of VIP.
+	// Listener names a Listener. In a Fragment, empty means the shared listener of
+	// VIP for Protocol.
 	Listener string `json:"listener"`
 	VIP      string `json:"vip,omitempty"`
-	Match    Match  `json:"match,omitzero"`
-	Rank     Rank   `json:"rank,omitempty"`
+	// Protocol is TLS on a shared listener that passes TLS through to TCP backends,
+	// by host alone; else empty.
+	Protocol Protocol `json:"protocol,omitempty"`
+	Match    Match    `json:"match,omitzero"`
+	Rank     Rank     `json:"rank,omitempty"`
 	// Backends share the traffic by weight. Empty answers 503: the object claims
 	// the match, yet what it refers to is missing.
 	Backends []WeightedBackend `json:"backends,omitempty"`

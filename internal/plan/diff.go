@@ -65,7 +65,7 @@ func equalListener(a, b *model.Listener) bool {
 
 func equalRoute(a, b *model.Route) bool {
 	return a.Name == b.Name && equalOrigin(a.Origin, b.Origin) && a.Listener == b.Listener &&
-		a.VIP == b.VIP && a.Match == b.Match && a.Rank == b.Rank && a.Limit == b.Limit && slices.Equal(a.Backends, b.Backends)
+		a.VIP == b.VIP && a.Protocol == b.Protocol && a.Match == b.Match && a.Rank == b.Rank && a.Limit == b.Limit && slices.Equal(a.Backends, b.Backends)
 }
 
 func equalBackend(a, b *model.Backend) bool {

@@ -105,7 +105,7 @@ func hostPath(r *model.Route) string {
 	if host == "" {
 		host = "*"
 	}
-	if path == "" {
+	if path == "" && r.Protocol != model.TLS {
 		path = "/"
 	}
 	if r.Match.Exact {
@@ -130,6 +130,7 @@ func routeChange(have, want *model.Route) string {
 	var c changes
 	c.add("listener ", word(have.Listener), word(want.Listener))
 	c.add("VIP ", word(have.VIP), word(want.VIP))
+	c.add("", word(string(have.Protocol)), word(string(want.Protocol)))
 	c.add("", matchText(have), matchText(want))
 	c.add("to ", targets(have), targets(want))
 	c.add("each client ", limitText(have.Limit), limitText(want.Limit))

@@ -23,8 +23,8 @@ type Edge struct {
 	StateDir string `json:"stateDir"`
 	// VIPs in the order of the file, at least one; the first is the default.
 	VIPs []VIP `json:"vips"`
-	// HTTP and HTTPS are where Ingress and HTTP routes are served. HTTPS is kept for
-	// TLS; nothing uses it yet.
+	// HTTP is where Ingress and HTTP routes are served, HTTPS where TLS is passed
+	// through by name.
 	HTTP  Front `json:"http"`
 	HTTPS Front `json:"https"`
 	// DefaultBackend is "<source>/<name>" of a static service that exists and

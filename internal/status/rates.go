@@ -67,7 +67,7 @@ func Compare(before, now Status, elapsed time.Duration) *Rates {
 	}
 	for _, l := range now.Listeners {
 		rate := rateOf(c, r.Listeners, listeners, l.Name, l.Counters)
-		if l.Protocol == model.TCP {
+		if l.Protocol != model.HTTP {
 			r.Edge.Connections += rate.Requests
 			rate.Requests = 0
 		}

@@ -153,7 +153,7 @@ const unknownRate = "-"
 
 func traffic(rate float64, p model.Protocol, known bool) cell {
 	unit := " req"
-	if p == model.TCP {
+	if p == model.TCP || p == model.TLS {
 		unit = " conn"
 	}
 	return shown(figure(rate)+unit, rate, known, bold)

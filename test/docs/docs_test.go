@@ -155,23 +155,6 @@ func TestEdgeFiles(t *testing.T) {
 	}
 }
 
-// TestNotUsed: who sets a field that does nothing yet is told so, in the example
-// that shows every field and in the manual.
-func TestNotUsed(t *testing.T) {
-	const told = "not used in this"
-	example, page := strings.Split(read(t, "examples/edge-full.yaml"), "\n"), read(t, "docs/user/edge-file.md")
-	for field, row := range map[string]string{"https:": "https.port"} {
-		at := slices.IndexFunc(example, func(line string) bool { return strings.HasPrefix(line, field) })
-		if at < 2 || !strings.Contains(example[at-1]+example[at-2], told) {
-			t.Errorf("examples/edge-full.yaml does not say before %s that it is not used", strings.TrimSpace(field))
-		}
-		line := regexp.MustCompile("(?m)^\\| `" + regexp.QuoteMeta(row) + "` .*$").FindString(page)
-		if !strings.Contains(line, told) {
-			t.Errorf("docs/user/edge-file.md does not say that %s is not used", row)
-		}
-	}
-}
-
 // TestManifests: the manifests to begin with are such that nothing is said of them.
 func TestManifests(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(root, "examples/manifests/*.yaml"))

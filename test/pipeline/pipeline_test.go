@@ -91,7 +91,7 @@ func build(t *testing.T, files []txtar.File) *desired.Output {
 			}
 		}
 	}
-	in := desired.Input{HTTPPort: edge.HTTP.Port, DefaultBackend: file.BackendName(edge.DefaultBackend), Health: map[string]model.ProbeHealth{}}
+	in := desired.Input{HTTPPort: edge.HTTP.Port, HTTPSPort: edge.HTTPS.Port, DefaultBackend: file.BackendName(edge.DefaultBackend), Health: map[string]model.ProbeHealth{}}
 	for _, v := range edge.VIPs {
 		vip := model.VIP{Name: v.Name, Addresses: v.Addresses}
 		if len(v.Addresses) == 0 {

@@ -262,6 +262,28 @@ func (b *book) options(ports []uint16) {
 		l.Origin = origin("Ingress", "younger")
 		put(&s.Listeners, listenerName, l)
 	})
+	b.passedThrough(ports[0])
+}
+
+func (b *book) passedThrough(port uint16) {
+	passed := func(host, backend string) *model.Route {
+		return &model.Route{
+			Name: "home/web/vault/tls:" + host, Origin: origin("Registration", "vault"), Listener: "main/tls", VIP: "main",
+			Protocol: model.TLS, Match: model.Match{Host: host}, Backends: []model.WeightedBackend{{Name: backend, Weight: 1}},
+		}
+	}
+	b.next("TLS passed through by name", func(s *model.State) {
+		put(&s.Listeners, listenerName, listener("main/tls", port, model.TLS))
+		put(&s.Routes, routeName, passed("vault.example.com", tcpName))
+	})
+	b.next("other names", func(s *model.State) {
+		put(&s.Routes, routeName, passed("*.example.com", tcpName))
+		drop(&s.Routes, routeName, "home/web/vault/tls:vault.example.com")
+	})
+	b.next("no TLS any more", func(s *model.State) {
+		drop(&s.Listeners, listenerName, "main/tls")
+		drop(&s.Routes, routeName, "home/web/vault/tls:*.example.com")
+	})
 }
 
 func (b *book) ends() {

@@ -71,7 +71,7 @@ func (r renderer) listenersCause(l loaded, want model.State, steps []plan.Step[m
 	return ""
 }
 
-// routeCause is the cause for a reload in a route: those of HTTP listeners are
+// routeCause is the cause for a reload in a route: those of shared listeners are
 // map entries, those of TCP listeners are part of the frontend.
 func routeCause(want model.State, s plan.Step[model.Route]) string {
 	r := cmp.Or(s.Want, s.Have)

@@ -303,10 +303,7 @@ func (m shownMaps) empty() bool {
 func (e *Engine) showMaps(ctx context.Context, listeners []*model.Listener) (shownMaps, error) {
 	shown := shownMaps{}
 	for _, l := range listeners {
-		if l.Protocol != model.HTTP {
-			continue
-		}
-		for _, kind := range []string{exactMap, prefixMap} {
+		for _, kind := range mapKinds(l) {
 			reply, err := e.stats.ask(ctx, "show map "+escape(e.disk.settings.mapPath(l.Name, kind)))
 			if err != nil {
 				return nil, err
@@ -322,7 +319,7 @@ func (e *Engine) showMaps(ctx context.Context, listeners []*model.Listener) (sho
 func (e *Engine) findRoutes(shown shownMaps, listeners []*model.Listener, routes []*model.Route) []*model.Route {
 	tcp := map[string]bool{}
 	for _, l := range listeners {
-		tcp[l.Name] = l.Protocol != model.HTTP
+		tcp[l.Name] = l.Protocol == model.TCP
 	}
 	var have []*model.Route
 	for _, r := range routes {

@@ -123,10 +123,7 @@ func (d *disk) writeLists(want model.State) error {
 		}
 	}
 	for _, l := range want.Listeners {
-		if l.Protocol != model.HTTP {
-			continue
-		}
-		for _, kind := range []string{exactMap, prefixMap} {
+		for _, kind := range mapKinds(l) {
 			f, err := os.OpenFile(d.settings.mapPath(l.Name, kind), os.O_CREATE|os.O_RDONLY, 0o600)
 			if err != nil {
 				return fmt.Errorf("write map: %w", err)

@@ -175,6 +175,9 @@ func uncheckable(name, path string) string {
 // another form could take the place of someone else's.
 func unroutable(r *model.Route) string {
 	host, path := r.Match.Host, r.Match.Path
+	if why := misdirected(r); why != "" {
+		return why
+	}
 	name := strings.TrimPrefix(host, "*.")
 	switch {
 	case unprintable(host) || unprintable(path):
@@ -187,6 +190,15 @@ func unroutable(r *model.Route) string {
 		return fmt.Sprintf("the path %q does not begin with a slash", path)
 	case path == "" && r.Match.Exact:
 		return "an exact path is missing"
+	}
+	return ""
+}
+
+// misdirected says what is wrong with a route but for how host and path are written.
+func misdirected(r *model.Route) string {
+	switch {
+	case r.Protocol == model.TLS && (r.Match.Host == "" || r.Match.Path != ""):
+		return "TLS is passed through by host alone: write one, and no path"
 	case len(r.Backends) > 0 && len(r.Backends[0].Name) > nameLimit:
 		return fmt.Sprintf("the name of its backend is longer than %d bytes", nameLimit)
 	case len(r.Backends) > 1:

@@ -59,22 +59,25 @@ func limitValue(r *model.Route) string {
 	return "|" + limitID(r.Origin) + "|" + number(r.Limit.Rate*LimitWindow) + "|" + number(r.Limit.Connections)
 }
 
-// limitRules hold an HTTP request to the limit that the map gave it. What is refused
+// limitRules hold an HTTP request, or a connection that passes TLS through, to the
+// limit that the map gave it: rule is what each begins with. What is refused
 // does not count as a request: who asks too often still gets what he may. A stopping
 // worker counts nothing, as its successor does.
-func limitRules() string {
+func limitRules(rule, refusal string) string {
 	var b strings.Builder
-	line := func(format string, args ...any) { fmt.Fprintf(&b, "  http-request "+format+"\n", args...) }
+	line := func(format string, args ...any) { fmt.Fprintf(&b, "  "+rule+" "+format+"\n", args...) }
 	line("set-var(txn.limit) var(txn.be),field(2,|)")
 	line("track-sc0 %s,concat(/,txn.limit) table %s if { var(txn.limit) -m found } !{ stopping }", limitClient, limitsTable)
 	over := func(field int, name, sample, than string) string {
 		return fmt.Sprintf("{ sc_tracked(0) } { var(txn.be),field(%d,|),set-var(txn.%s) -m found } { %s,sub(txn.%s) %s 0 }", field, name, sample, name, than)
 	}
-	line(`deny deny_status 429 content-type text/plain string "too many requests\n" hdr Retry-After %d if %s || %s`,
-		LimitWindow, over(3, "rate", "sc_gpc0_rate(0)", "ge"), over(4, "conns", "sc_conn_cur(0)", "gt"))
+	line("%s if %s || %s", refusal, over(3, "rate", "sc_gpc0_rate(0)", "ge"), over(4, "conns", "sc_conn_cur(0)", "gt"))
 	line("sc-inc-gpc0(0) if { sc_tracked(0) }")
 	return b.String()
 }
+
+// tooMany is how an HTTP request beyond a limit is refused.
+var tooMany = fmt.Sprintf(`deny deny_status 429 content-type text/plain string "too many requests\n" hdr Retry-After %d`, LimitWindow)
 
 // tcpLimit holds the connections of a TCP listener to its route's limit.
 func tcpLimit(r *model.Route) string {

@@ -13,11 +13,23 @@ import (
 // one string: "shop.test/cart" for a host, ".shop.test/cart" for a wildcard and
 // "/cart" for any host. The exact map is looked up with the whole path; the
 // prefix map holds the longest prefix, always with a trailing "/", so that a
-// prefix ends at a path element. Cost does not grow with the number of routes.
+// prefix ends at a path element. A listener that passes TLS through has only the
+// exact one, with hosts alone. Cost does not grow with the number of routes.
 const (
 	exactMap  = "exact"
 	prefixMap = "prefix"
 )
+
+// mapKinds are the maps of a listener.
+func mapKinds(l *model.Listener) []string {
+	switch l.Protocol {
+	case model.HTTP:
+		return []string{exactMap, prefixMap}
+	case model.TLS:
+		return []string{exactMap}
+	}
+	return nil
+}
 
 // mapEntry is one line of a map.
 type mapEntry struct {
@@ -27,13 +39,16 @@ type mapEntry struct {
 	value    string // the encoded name of a backend, and its limit
 }
 
-// entry is the map line of an HTTP route.
+// entry is the map line of a route on a listener with maps.
 func entry(r *model.Route) mapEntry {
 	e := mapEntry{listener: r.Listener, kind: prefixMap, value: routeTarget(r) + limitValue(r)}
 	host := strings.TrimPrefix(r.Match.Host, "*")
-	if r.Match.Exact {
+	switch {
+	case r.Protocol == model.TLS:
+		e.kind, e.key = exactMap, host
+	case r.Match.Exact:
 		e.kind, e.key = exactMap, host+r.Match.Path
-	} else {
+	default:
 		e.key = host + strings.TrimRight(r.Match.Path, "/") + "/"
 	}
 	return e
@@ -55,18 +70,16 @@ func mapFile(listener, kind string) string {
 // mapLines are the lines of every map file, sorted: file -> lines.
 type mapLines map[string][]string
 
-// mapsOf are the maps of the state's HTTP listeners. A listener without routes has
+// mapsOf are the maps of the state's listeners. A listener without routes has
 // empty ones.
 func mapsOf(s model.State) mapLines {
 	type key struct{ listener, kind string }
 	files := map[key]string{}
 	lines := mapLines{}
 	for _, l := range s.Listeners {
-		if l.Protocol == model.HTTP {
-			for _, kind := range []string{exactMap, prefixMap} {
-				f := mapFile(l.Name, kind)
-				files[key{l.Name, kind}], lines[f] = f, nil
-			}
+		for _, kind := range mapKinds(l) {
+			f := mapFile(l.Name, kind)
+			files[key{l.Name, kind}], lines[f] = f, nil
 		}
 	}
 	for _, r := range s.Routes {

@@ -218,6 +218,10 @@ func (r renderer) listener(l *model.Listener, route *model.Route) string {
 		b.WriteString(successor)
 		return b.String()
 	}
+	if l.Protocol == model.TLS {
+		b.WriteString(tlsRules(s.mapPath(l.Name, exactMap)))
+		return b.String()
+	}
 	if route == nil || len(route.Backends) == 0 {
 		line("  tcp-request connection reject")
 		return b.String()
@@ -273,10 +277,27 @@ func httpRules(exact, prefix string, port uint16, first string) string {
 		found = " if !{ var(txn.be) -m found }"
 		fmt.Fprintf(&b, "  http-request set-var(txn.be) %s,map_beg(%s)%s\n", key.element, prefix, found)
 	}
-	b.WriteString(limitRules())
+	b.WriteString(limitRules("http-request", tooMany))
 	b.WriteString(first)
 	b.WriteString("  use_backend %[var(txn.be),field(1,|)]\n")
 	fmt.Fprintf(&b, "  default_backend %s\n", notFound)
+	return b.String()
+}
+
+// tlsRules route a connection by the name in its ClientHello, exact before wildcard,
+// without taking part in its TLS. Who sends no name, another or no TLS is cut off.
+// HAProxy waits for the whole name: a ClientHello may come in pieces.
+func tlsRules(exact string) string {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, "  tcp-request "+format+"\n", args...) }
+	line("inspect-delay 5s")
+	line("content reject unless { req.ssl_hello_type 1 } { req.ssl_sni -m found }")
+	line("content set-var(txn.host) req.ssl_sni,lower,rtrim(.)")
+	line("content set-var(txn.be) var(txn.host),map_str(%s)", exact)
+	line("content set-var(txn.be) var(txn.host),regsub(^[^.]+,),map_str(%s) if !{ var(txn.be) -m found }", exact)
+	line("content reject if !{ var(txn.be) -m found } || { var(txn.be),field(1,|) %s }", nobody)
+	b.WriteString(limitRules("tcp-request content", "reject"))
+	b.WriteString("  use_backend %[var(txn.be),field(1,|)]\n")
 	return b.String()
 }
 

@@ -128,19 +128,27 @@ func (s *Source) answer(reg *registry.Registration) answered {
 	}
 	for _, p := range reg.Ports {
 		port := answeredPort{Port: p.Front, Protocol: p.Protocol, Hosts: p.Hosts, Paths: p.Paths, TargetPort: p.Target}
-		port.Served, port.Reason, port.Message = one.verdict(reg, p)
+		port.Served, port.Reason, port.Message = one.verdict(reg, p, s.shared(p.Protocol))
 		out.Ports = append(out.Ports, port)
 	}
 	return out
 }
 
-// verdict says whether a port is served, and why not.
-func (o said) verdict(reg *registry.Registration, p registry.Port) (served bool, reason, message string) {
-	if p.Protocol == request.TLS {
-		return false, "NotSupported", "this edge does not pass TLS through by name yet; use the protocol tcp on a front port of its own"
+// shared is the edge's port that all of a protocol is served on, if any.
+func (s *Source) shared(p model.Protocol) uint16 {
+	switch p {
+	case model.HTTP:
+		return s.cfg.HTTPPort
+	case model.TLS:
+		return s.cfg.HTTPSPort
 	}
+	return 0
+}
+
+// verdict says whether a port is served, and why not.
+func (o said) verdict(reg *registry.Registration, p registry.Port, shared uint16) (served bool, reason, message string) {
 	for _, f := range o.findings {
-		if !concerns(f, reg, p) {
+		if !concerns(f, reg, p, shared) {
 			continue
 		}
 		return f.Reason == "PortShared", f.Reason, f.Message
@@ -163,7 +171,7 @@ func (o said) verdict(reg *registry.Registration, p registry.Port) (served bool,
 
 // concerns reports whether a finding is about a port: about its front, a route of
 // it, its endpoint or its backend.
-func concerns(f model.Finding, reg *registry.Registration, p registry.Port) bool {
+func concerns(f model.Finding, reg *registry.Registration, p registry.Port, shared uint16) bool {
 	prefix := f.Origin.Source + "/" + reg.Client + "/" + reg.Name + "/"
 	switch {
 	case f.Reason == "RegistrationRefused":
@@ -173,19 +181,26 @@ func concerns(f model.Finding, reg *registry.Registration, p registry.Port) bool
 	case p.Protocol == model.TCP:
 		return f.Field == fmt.Sprintf("port %d", p.Front) || f.Field == prefix+strconv.Itoa(int(p.Front)) ||
 			f.Field == "" && strings.Contains(f.Message, prefix+strconv.Itoa(int(p.Front)))
-	case strings.HasPrefix(f.Field, "port "): // the shared one: no TCP port of the same number is in one registration
-		return !slices.ContainsFunc(reg.Ports, func(q registry.Port) bool {
-			return q.Protocol == model.TCP && f.Field == fmt.Sprintf("port %d", q.Front)
+	case strings.HasPrefix(f.Field, "port "): // unless it is about a TCP port of the same number
+		return f.Field == fmt.Sprintf("port %d", shared) && !slices.ContainsFunc(reg.Ports, func(q registry.Port) bool {
+			return q.Protocol == model.TCP && q.Front == shared
 		})
 	}
-	for _, host := range p.Hosts {
-		for _, path := range p.Paths {
-			if f.Field == host+path || f.Field == "" && strings.Contains(f.Message, prefix+host+path) {
-				return true
-			}
-		}
+	return concernsHost(f, p, prefix)
+}
+
+// concernsHost reports whether a finding is about one of a port's names, or the
+// backend behind it.
+func concernsHost(f model.Finding, p registry.Port, prefix string) bool {
+	about := func(field, name string) bool {
+		return f.Field == field || f.Field == "" && strings.Contains(f.Message, prefix+name)
 	}
-	return false
+	return slices.ContainsFunc(p.Hosts, func(host string) bool {
+		if p.Protocol == model.TLS {
+			return about(host, "tls:"+host)
+		}
+		return slices.ContainsFunc(p.Paths, func(path string) bool { return about(host+path, host+path) })
+	})
 }
 
 // list answers with all registrations of a client.

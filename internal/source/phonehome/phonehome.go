@@ -34,6 +34,9 @@ type Config struct {
 	// Listen is "<address>:<port>"; CertFile and KeyFile are empty for plain HTTP.
 	Listen, CertFile, KeyFile string
 	Clients                   []Client
+	// HTTPPort and HTTPSPort are the edge's, where the protocols http and tls are
+	// served.
+	HTTPPort, HTTPSPort uint16
 	// StateFile is where registrations are kept; its folder is made.
 	StateFile string
 	// Passive answers from what is on disk: it neither listens nor writes.

@@ -124,7 +124,7 @@ func Translate(ing *networkingv1.Ingress, opt Options) Result {
 func (t *translation) noteTLS() {
 	if len(t.ing.Spec.TLS) > 0 {
 		t.findings.Add("spec.tls", "TLSNotYet", "its routes, over plain HTTP",
-			"this version serves no HTTPS: what is served of this Ingress is served in clear, on the edge's HTTP port (http.port); "+
+			"this version does not end TLS: what is served of this Ingress is served in clear, on the edge's HTTP port (http.port); "+
 				"let the pods end TLS themselves by exposing their Service on a port of its own "+
 				"(type: LoadBalancer with the annotation landfall.dev/ports: \"443:https\"), or take spec.tls away if plain HTTP is meant")
 	}

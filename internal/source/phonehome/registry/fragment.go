@@ -74,6 +74,9 @@ func (p place) compare(o place) int {
 	return cmp.Or(cmp.Compare(p.protocol, o.protocol), cmp.Compare(p.front, o.front), cmp.Compare(p.host, o.host), cmp.Compare(p.path, o.path))
 }
 
+// passed names what passes TLS through: a host may be a number, as a port is.
+func (p place) passed() string { return "tls:" + p.host }
+
 // claim is one registration at a place.
 type claim struct {
 	reg   *Registration
@@ -81,7 +84,7 @@ type claim struct {
 	state State
 }
 
-// places are the claims that a port makes. TLS passed through is not served yet.
+// places are the claims that a port makes.
 func (p Port) places() []place {
 	switch p.Protocol {
 	case model.TCP:
@@ -94,9 +97,14 @@ func (p Port) places() []place {
 			}
 		}
 		return all
-	default:
-		return nil
+	case model.TLS:
+		var all []place
+		for _, host := range p.Hosts {
+			all = append(all, place{protocol: p.Protocol, host: host})
+		}
+		return all
 	}
+	return nil
 }
 
 // build makes part and backends anew, and reports whether they are others than
@@ -150,9 +158,13 @@ func (o *object) claim(part *model.Part, at place, backend string) {
 		part.Routes = append(part.Routes, &model.Route{Name: name, Origin: o.origin, Listener: name, Backends: to})
 		return
 	}
-	part.Routes = append(part.Routes, &model.Route{
+	route := &model.Route{
 		Name: o.prefix() + at.host + at.path, Origin: o.origin, Match: model.Match{Host: at.host, Path: at.path}, Backends: to,
-	})
+	}
+	if at.protocol == model.TLS {
+		route.Name, route.Protocol = o.prefix()+at.passed(), model.TLS
+	}
+	part.Routes = append(part.Routes, route)
 }
 
 func (o *object) prefix() string {
@@ -176,7 +188,10 @@ func (o *object) backend(at place, claims []claim) *model.Backend {
 		}
 	}
 	b := &model.Backend{Name: o.prefix() + strconv.Itoa(int(at.front)), Origin: o.origin, Protocol: model.TCP}
-	if at.protocol == model.HTTP {
+	switch at.protocol {
+	case model.TLS:
+		b.Name = o.prefix() + at.passed()
+	case model.HTTP:
 		b.Name, b.Protocol = o.prefix()+at.host+at.path+"/http", model.HTTP
 	}
 	b.SendProxy, b.Check = newest.port.SendProxy, &model.Check{HTTP: newest.port.CheckPath}

@@ -15,9 +15,6 @@ import (
 	"github.com/landfall-edge/landfall/internal/source/phonehome/registry"
 )
 
-// TLS is the protocol of what is passed through by its name.
-const TLS model.Protocol = "tls"
-
 const (
 	maxPorts  = 64
 	maxPlaces = 256 // hosts times paths of one registration
@@ -168,7 +165,7 @@ func (d *decoder) port(at string, in Port) registry.Port {
 		if len(in.Hosts) > 0 {
 			d.wrong(at+"/hosts", "TCP has no hosts; use the protocol http or tls, or remove them")
 		}
-	case model.HTTP, TLS:
+	case model.HTTP, model.TLS:
 		if in.Port != nil {
 			d.wrong(at+"/port", "%s uses the edge's shared port; remove this one, or use the protocol tcp", out.Protocol)
 		}
@@ -273,7 +270,7 @@ func (d *decoder) overlap(at string, j int, p, other registry.Port) {
 		if !slices.Contains(other.Hosts, host) {
 			continue
 		}
-		same = same || p.Protocol == TLS || slices.ContainsFunc(p.Paths, func(path string) bool { return slices.Contains(other.Paths, path) })
+		same = same || p.Protocol == model.TLS || slices.ContainsFunc(p.Paths, func(path string) bool { return slices.Contains(other.Paths, path) })
 	}
 	if same {
 		d.wrong(at, "it asks for the same as /ports/%d; one of them is enough", j)
