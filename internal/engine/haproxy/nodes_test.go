@@ -93,6 +93,11 @@ func TestNodeDies(t *testing.T) {
 	if health[one.port].Health != "down" || health[two.port].Health != "up" {
 		t.Errorf("endpoints are %+v", health)
 	}
+	// A server that ends loses what was sent to it at that moment.
+	testwait.Until(t, "what the dead node was asked is answered", func() bool {
+		stats, err := e.Stats(t.Context(), engine.Whole)
+		return err == nil && stats.Backends["home/web/shop/80/http"].Endpoints[one.port].Sessions == 0
+	})
 	if err := one.service.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
