@@ -197,6 +197,15 @@ func (e *edge) killBefore(s step, begin func(), over func() bool) bool {
 		return killed || over()
 	})
 	tr.detach()
+	// The end of the change may have been seen just before the kill.
+	testwait.Until(e.t, "the agent is gone, or answers", func() bool {
+		if state, _ := processStat(e.agent.Pid); state == "Z" || state == "" {
+			killed = true
+			return true
+		}
+		_, err := e.ask()
+		return err == nil
+	})
 	if killed {
 		<-e.ended
 	}
